@@ -50,6 +50,11 @@ def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
+def hidden(value: object) -> str:
+    """The ``repr`` of a value that holds secrets: its type's name."""
+    return f"<{type(value).__name__}>"
+
+
 class Reader:
     """Reads one value from the front of a byte string, field by field; every refusal is a DecodeError. [R-2-3]"""
 

@@ -73,12 +73,17 @@ class KemPrivateKey:
 
     seed: bytes
     handle: primitives.KemPrivateHandle = field(init=False, compare=False)
-    public: KemPublicKey = field(init=False, compare=False)
+    public_raw: bytes = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         handle = primitives.mlkem_private(self.seed)
         object.__setattr__(self, "handle", handle)
-        object.__setattr__(self, "public", KemPublicKey(handle.public_key().public_bytes_raw()))
+        object.__setattr__(self, "public_raw", handle.public_key().public_bytes_raw())
+
+    @property
+    def public(self) -> KemPublicKey:
+        """The public half, imported anew."""
+        return KemPublicKey(self.public_raw)
 
     @classmethod
     def generate(cls, randomness: Randomness) -> KemPrivateKey:
@@ -122,7 +127,7 @@ class SealPrivateKey:
     @property
     def public(self) -> SealPublicKey:
         """The public half, 1,216 bytes."""
-        return SealPublicKey(self.kem.public.raw + self.dh.public.raw)
+        return SealPublicKey(self.kem.public_raw + self.dh.public.raw)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
