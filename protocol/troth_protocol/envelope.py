@@ -74,8 +74,9 @@ class ReturnAddress:
         count, expires = reader.u8("token count"), reader.u64("token expiry")
         if (count == 0) != (expires == 0):
             reader.refuse("token expiry", f"{expires} with {count} tokens")
-        tokens = Tokens(expires, tuple(reader.fixed("token", TOKEN_SIZE) for _ in range(count)))
+        run = reader.fixed("tokens", count * TOKEN_SIZE)
         reader.end()
+        tokens = Tokens(expires, tuple(run[at : at + TOKEN_SIZE] for at in range(0, len(run), TOKEN_SIZE)))
         return cls(relay, mailbox, lookup, key, spare, tokens)
 
 
