@@ -1,1 +1,14 @@
-"""x"""
+"""The troth client: who drives whom.
+
+::
+
+    tui, cli  ->  driver (SHELL: sockets, clock, disk)  ->  messenger (CORE)  ->  troth_protocol
+                  driver -> vault, routes
+
+``events`` names everything that goes in and comes out of the core: ``Messenger.handle(event, now) -> list[Effect]``.
+Whatever an event changed is one ``Save``, and it stands before every ``Submit``, ``Ask`` and ``Acknowledge`` it covers.
+
+Read in this order: ``events``, ``records`` (what is kept), ``journal`` (one event, one transaction),
+``account``, ``contacts``, ``intake``, ``outbox``, ``messenger``; then the
+shells: ``vault``, ``routes``, ``driver``, ``cli``, ``tui``.
+"""

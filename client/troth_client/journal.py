@@ -1,0 +1,236 @@
+"""One event, one transaction: what a handler changes is either all kept or all forgotten.
+
+Handlers read and write through a ``Journal``. When the event is done ``commit`` turns the changes into one ``Save``
+that stands before everything the event sends; when a handler raises, ``rollback`` leaves every record as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Generic, Protocol, TypeVar
+
+from troth_protocol.card import RelayAddress
+from troth_protocol.encoding import u64
+from troth_protocol.errors import DecodeError, NoSuchContact
+from troth_protocol.primitives import Randomness
+from troth_protocol.wire.requests import Request
+
+from .events import (
+    Acknowledge,
+    AddMessage,
+    Ask,
+    Change,
+    Delete,
+    Effect,
+    Notify,
+    Put,
+    Reference,
+    Save,
+    Submit,
+    What,
+)
+from .records import Account, Contact, Generation, Item, KnownRelay, OwnCard, Peer
+
+
+class Record(Protocol):
+    """Something with bytes."""
+
+    def encode(self) -> bytes:
+        """The record's bytes."""
+
+
+V = TypeVar("V")
+
+
+class Table(Generic[V]):
+    """Records of one kind with the changes of the present event laid over them."""
+
+    __slots__ = ("_encode", "_group", "_groups", "_pending", "_rows", "kind")
+
+    def __init__(
+        self, kind: str, encode: Callable[[V], bytes], group: Callable[[bytes, V], bytes] | None = None
+    ) -> None:
+        self.kind = kind
+        self._encode = encode
+        self._group = group
+        self._rows: dict[bytes, V] = {}
+        self._groups: dict[bytes, dict[bytes, V]] = {}
+        self._pending: dict[bytes, V | None] = {}
+
+    def load(self, rows: Mapping[bytes, V]) -> None:
+        """Take over what the vault holds."""
+        for key, value in rows.items():
+            self._keep(key, value)
+
+    def get(self, key: bytes) -> V | None:
+        """The record, or None."""
+        if key in self._pending:
+            return self._pending[key]
+        return self._rows.get(key)
+
+    def put(self, key: bytes, value: V) -> None:
+        """Write a record."""
+        self._pending[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Erase a record, if it is there."""
+        if self.get(key) is not None:
+            self._pending[key] = None
+
+    def items(self) -> Iterator[tuple[bytes, V]]:
+        """All records in the order they came, changes included."""
+        return self._overlay(self._rows, None)
+
+    def group(self, name: bytes) -> Iterator[tuple[bytes, V]]:
+        """The records of one group in the order they came, changes included."""
+        return self._overlay(self._groups.get(name, {}), name)
+
+    def _overlay(self, rows: dict[bytes, V], name: bytes | None) -> Iterator[tuple[bytes, V]]:
+        pending = dict(self._pending)
+        for key, value in list(rows.items()):
+            present = pending.pop(key, value)
+            if present is not None:
+                yield key, present
+        for key, added in pending.items():
+            if added is not None and (name is None or (self._group is not None and self._group(key, added) == name)):
+                yield key, added
+
+    def changes(self) -> Iterator[Change]:
+        """What this event wrote and erased."""
+        for key, value in self._pending.items():
+            yield Delete(self.kind, key) if value is None else Put(self.kind, key, self._encode(value))
+
+    def commit(self) -> None:
+        """Make the event's changes the present."""
+        for key, value in self._pending.items():
+            if value is None:
+                self._forget(key)
+            else:
+                self._keep(key, value)
+        self._pending.clear()
+
+    def rollback(self) -> None:
+        """Forget the event's changes."""
+        self._pending.clear()
+
+    def _keep(self, key: bytes, value: V) -> None:
+        self._rows[key] = value
+        if self._group is not None:
+            self._groups.setdefault(self._group(key, value), {})[key] = value
+
+    def _forget(self, key: bytes) -> None:
+        value = self._rows.pop(key, None)
+        if value is not None and self._group is not None:
+            self._groups[self._group(key, value)].pop(key, None)
+
+
+def _encode(record: Record) -> bytes:
+    return record.encode()
+
+
+PEER_KEY: Final = 48
+_ACCOUNT: Final = b"account"
+
+
+class Journal:
+    """All tables, and what the present event does with them."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self.randomness = randomness
+        self.now = 0
+        self.accounts: Table[Account] = Table("account", _encode)
+        self.generations: Table[Generation] = Table("generation", _encode)
+        self.cards: Table[OwnCard] = Table("card", _encode)
+        self.contacts: Table[Contact] = Table("contact", _encode)
+        self.peers: Table[Peer] = Table("peer", _encode, lambda key, _: key[:32])
+        self.items: Table[Item] = Table("item", _encode, lambda _, item: item.peer)
+        # nonce of a token we issued -> whom we gave it
+        self.nonces: Table[bytes] = Table("nonce", bytes, lambda _, peer: peer)
+        # peer key || token we may spend -> the second it expires
+        self.tokens: Table[int] = Table("token", u64, lambda key, _: key[:PEER_KEY])
+        self.relays: Table[KnownRelay] = Table("relay", _encode)
+        self._tables: tuple[Table[Account] | Table[Generation] | Table[OwnCard] | Table[Contact] | Table[Peer]
+                            | Table[Item] | Table[bytes] | Table[int] | Table[KnownRelay], ...] = (
+            self.accounts, self.generations, self.cards, self.contacts, self.peers, self.items, self.nonces,
+            self.tokens, self.relays,
+        )  # fmt: skip
+        self._history: list[Change] = []
+        self._out: list[Effect] = []
+        self._notes: list[Notify] = []
+
+    def load(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> None:
+        """Take over every record of a vault; DecodeError if one does not parse."""
+        self.accounts.load({key: Account.decode(raw) for key, raw in rows.get("account", {}).items()})
+        self.generations.load({key: Generation.decode(raw) for key, raw in rows.get("generation", {}).items()})
+        self.cards.load({key: OwnCard.decode(raw) for key, raw in rows.get("card", {}).items()})
+        self.contacts.load({key: Contact.decode(raw) for key, raw in rows.get("contact", {}).items()})
+        self.peers.load({key: Peer.decode(raw) for key, raw in rows.get("peer", {}).items()})
+        self.items.load({key: Item.decode(raw) for key, raw in sorted(rows.get("item", {}).items())})
+        self.nonces.load(rows.get("nonce", {}))
+        self.tokens.load({key: int.from_bytes(raw, "big") for key, raw in rows.get("token", {}).items()})
+        self.relays.load({key: KnownRelay.decode(raw) for key, raw in rows.get("relay", {}).items()})
+        if self.accounts.get(_ACCOUNT) is None:
+            raise DecodeError("account", 0, "the vault holds no account")
+
+    @property
+    def account(self) -> Account:
+        """Our account."""
+        account = self.accounts.get(_ACCOUNT)
+        if account is None:
+            raise DecodeError("account", 0, "the vault holds no account")
+        return account
+
+    def set_account(self, account: Account) -> None:
+        """Write our account."""
+        self.accounts.put(_ACCOUNT, account)
+
+    def contact(self, fingerprint: bytes) -> Contact:
+        """A contact we have; NoSuchContact."""
+        contact = self.contacts.get(fingerprint)
+        if contact is None:
+            raise NoSuchContact("there is no such contact")
+        return contact
+
+    def remember(self, change: Change) -> None:
+        """Write to the history."""
+        self._history.append(change)
+        if isinstance(change, AddMessage):
+            self.notify(What.MESSAGE, change.contact)
+
+    def ask(self, reference: Reference, request: Request) -> None:
+        """Ask our relay, after the save."""
+        self._out.append(Ask(reference, request))
+
+    def submit(self, relay: RelayAddress, reference: bytes, request: Request) -> None:
+        """Ask any relay, after the save."""
+        self._out.append(Submit(relay, reference, request))
+
+    def acknowledge(self, sequence: int) -> None:
+        """Let the relay forget an envelope, after the save. [R-13.1-3]"""
+        self._out.append(Acknowledge((sequence,)))
+
+    def notify(self, what: What, contact: bytes | None = None, detail: str = "", code: str = "") -> None:
+        """Tell whoever watches, last of all."""
+        self._notes.append(Notify(what, contact, detail, code))
+
+    def commit(self) -> list[Effect]:
+        """One Save of everything changed, then what goes out, then what is shown. [R-13.1-1]"""
+        changes = [change for table in self._tables for change in table.changes()] + self._history
+        effects: list[Effect] = [Save(tuple(changes))] if changes else []
+        effects += self._out
+        effects += self._notes
+        for table in self._tables:
+            table.commit()
+        self._clear()
+        return effects
+
+    def rollback(self) -> None:
+        """Forget the event."""
+        for table in self._tables:
+            table.rollback()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._history.clear()
+        self._out.clear()
+        self._notes.clear()
