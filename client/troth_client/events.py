@@ -63,6 +63,13 @@ class MakeCard:
     uses: int
 
 
+@dataclass(frozen=True, slots=True)
+class RevokeCard:
+    """Take a card back: its lookup id and capability are erased at our relay."""
+
+    lookup: bytes = field(repr=False)
+
+
 # What the network brings.
 
 
@@ -131,8 +138,8 @@ class Tick:
 
 
 Event: TypeAlias = (
-    Add | SendText | Accept | Decline | SetVerified | MakeCard | OwnerConnected | OwnerLost | OwnerAnswered | Arrived
-    | Drained | Submitted | SubmitFailed | LedgerRead | Tick
+    Add | SendText | Accept | Decline | SetVerified | MakeCard | RevokeCard | OwnerConnected | OwnerLost
+    | OwnerAnswered | Arrived | Drained | Submitted | SubmitFailed | LedgerRead | Tick
 )  # fmt: skip
 
 

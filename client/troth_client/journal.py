@@ -144,8 +144,8 @@ class Journal:
         self.contacts: Table[Contact] = Table("contact", _encode)
         self.peers: Table[Peer] = Table("peer", _encode, lambda key, _: key[:32])
         self.items: Table[Item] = Table("item", _encode, lambda _, item: item.peer)
-        # nonce of a token we issued -> whom we gave it
-        self.nonces: Table[bytes] = Table("nonce", bytes, lambda _, peer: peer)
+        # nonce of a token we issued -> the peer we gave it to || the second it expires, u64
+        self.nonces: Table[bytes] = Table("nonce", bytes, lambda _, given: given[:PEER_KEY])
         # peer key || token we may spend -> the second it expires
         self.tokens: Table[int] = Table("token", u64, lambda key, _: key[:PEER_KEY])
         self.relays: Table[KnownRelay] = Table("relay", _encode)
@@ -157,6 +157,9 @@ class Journal:
         self._history: list[Change] = []
         self._out: list[Effect] = []
         self._notes: list[Notify] = []
+        self._flying: set[bytes] = set()
+        self._asked: set[Reference] = set()
+        self._waits: dict[bytes, int] = {}
 
     def load(self, rows: Mapping[str, Mapping[bytes, bytes]]) -> None:
         """Take over every record of a vault; DecodeError if one does not parse."""
@@ -198,12 +201,42 @@ class Journal:
             self.notify(What.MESSAGE, change.contact)
 
     def ask(self, reference: Reference, request: Request) -> None:
-        """Ask our relay, after the save."""
-        self._out.append(Ask(reference, request))
+        """Ask our relay, after the save, unless the same thing is being asked already."""
+        if reference not in self._asked and not any(isinstance(e, Ask) and e.reference == reference for e in self._out):
+            self._out.append(Ask(reference, request))
+
+    def answered(self, reference: Reference) -> None:
+        """What was asked has its answer."""
+        self._asked.discard(reference)
+
+    def owner_lost(self) -> None:
+        """Nothing that was asked of our relay will be answered."""
+        self._asked.clear()
 
     def submit(self, relay: RelayAddress, reference: bytes, request: Request) -> None:
-        """Ask any relay, after the save."""
-        self._out.append(Submit(relay, reference, request))
+        """Ask any relay, after the save, unless the same thing is on its way."""
+        if not self.flying(reference):
+            self._out.append(Submit(relay, reference, request))
+
+    def flying(self, reference: bytes) -> bool:
+        """Whether what ``reference`` names has been submitted and not answered."""
+        return reference in self._flying or any(isinstance(e, Submit) and e.reference == reference for e in self._out)
+
+    def landed(self, reference: bytes) -> None:
+        """What was submitted has its answer, or will get none."""
+        self._flying.discard(reference)
+
+    def wait(self, peer: bytes, until: int) -> None:
+        """Nothing is submitted for this peer before ``until``."""
+        self._waits[peer] = until
+
+    def waiting(self, peer: bytes) -> bool:
+        """Whether deliveries to this peer are put off."""
+        return self.now < self._waits.get(peer, 0)
+
+    def reconnected(self) -> None:
+        """The network is back: put nothing off."""
+        self._waits.clear()
 
     def acknowledge(self, sequence: int) -> None:
         """Let the relay forget an envelope, after the save. [R-13.1-3]"""
@@ -217,6 +250,8 @@ class Journal:
         """One Save of everything changed, then what goes out, then what is shown. [R-13.1-1]"""
         changes = [change for table in self._tables for change in table.changes()] + self._history
         effects: list[Effect] = [Save(tuple(changes))] if changes else []
+        self._flying.update(effect.reference for effect in self._out if isinstance(effect, Submit))
+        self._asked.update(effect.reference for effect in self._out if isinstance(effect, Ask))
         effects += self._out
         effects += self._notes
         for table in self._tables:

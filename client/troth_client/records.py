@@ -229,11 +229,12 @@ class Flight:
     relay: RelayAddress
     lookup: bytes = field(repr=False)
     capability: bytes = field(repr=False)
+    slot: int
     sent: int
 
     def encode(self) -> bytes:
-        """The flight's bytes."""
-        ids = self.lookup + self.capability + u8(self.sent)
+        """The flight's bytes; ``slot`` is the device's place in the manifest."""
+        ids = self.lookup + self.capability + u8(self.slot) + u8(self.sent)
         return lp(self.prefix) + self.seal + self.statement_hash + self.relay.encode() + ids
 
     @classmethod
@@ -242,8 +243,9 @@ class Flight:
         prefix, seal = reader.lp("prefix", _LARGE), reader.fixed("seal", SEAL_PUBLIC_SIZE)
         statement_hash, relay = reader.fixed("hash", 32), RelayAddress.read(reader)
         return cls(
-            prefix, seal, statement_hash, relay, reader.fixed("lookup", 32), reader.fixed("cap", 32), reader.u8("sent")
-        )
+            prefix, seal, statement_hash, relay, reader.fixed("lookup", 32), reader.fixed("cap", 32),
+            reader.u8("slot"), reader.u8("sent"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

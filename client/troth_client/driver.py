@@ -1,0 +1,424 @@
+"""The shell: sockets, the clock and the vault, for a messenger that knows none of them.
+
+It decides nothing: it turns what happens into events, carries out effects in their order (the Save first), and calls
+back whoever watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from troth_protocol.card import RelayAddress
+from troth_protocol.errors import NetworkError, PinMismatch, RelayError, StorageError, TrothError, TrustError
+from troth_protocol.ledger import TlsMode
+from troth_protocol.primitives import Randomness
+from troth_protocol.wire import Code, answers, requests
+
+from .events import (
+    Acknowledge,
+    Arrived,
+    Ask,
+    Change,
+    Drained,
+    Effect,
+    Event,
+    LedgerRead,
+    MakeCard,
+    Notify,
+    OwnerAnswered,
+    OwnerConnected,
+    OwnerLost,
+    Reference,
+    Save,
+    Submit,
+    SubmitFailed,
+    Submitted,
+    Tick,
+    What,
+)
+from .lanes import Lane, Line
+from .messenger import Messenger, relay_fingerprint
+from .routes.route import KeyCheck, Route
+from .vault.store import Vault
+from .views import ContactView, MessageView
+
+TICK_SECONDS: Final = 1.0
+BACKOFF: Final = (1, 2, 5, 10, 30, 60)
+"""Seconds before the next attempt to reach our relay, each with up to half of it in jitter."""
+BATCH: Final = 64
+"""Envelopes saved in one transaction when many wait."""
+
+
+class Driver:
+    """One open account at work."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        randomness: Randomness,
+        route: Route,
+        *,
+        clock: Callable[[], float] = time.time,
+        submit_route: Route | None = None,
+    ) -> None:
+        self._vault = vault
+        self._randomness = randomness
+        self._route = route
+        self._submit_route = submit_route or route
+        self._clock = clock
+        self._messenger = Messenger.load(vault.load(), randomness)
+        self._watchers: list[Callable[[Notify], None]] = []
+        self._lanes: dict[bytes, Lane] = {}
+        self._owner: Line | None = None
+        self._asked: dict[int, Reference] = {}
+        self._outgoing: asyncio.Queue[Ask | Acknowledge] = asyncio.Queue()
+        self._in_flight = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self.last_failure: TrothError | None = None
+
+    # Events in, effects out.
+
+    def handle(self, *events: Event) -> None:
+        """Handle events as one transaction on disk, then carry out what follows; TrothError changes nothing."""
+        effects: list[Effect] = []
+        try:
+            for event in events:
+                effects += self._messenger.handle(event, int(self._clock()))
+        finally:
+            self._perform(effects)
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        changes: list[Change] = []
+        rest: list[Effect] = []
+        for effect in effects:
+            if isinstance(effect, Save):
+                changes += effect.changes
+            else:
+                rest.append(effect)
+        if changes:
+            try:
+                self._vault.apply(tuple(changes))  # [R-13.1-1] [R-13.1-3]
+            except StorageError:
+                # Memory is ahead of the disk now: go back to what is on the disk, and send nothing.
+                self._messenger = Messenger.load(self._vault.load(), self._randomness)
+                raise
+        for effect in rest:
+            if isinstance(effect, Submit):
+                self._in_flight += 1
+                self._settled.clear()
+                self._lane(effect.relay).put(effect.reference, effect.request)
+            elif isinstance(effect, Ask | Acknowledge):
+                self._outgoing.put_nowait(effect)
+            elif isinstance(effect, Notify):
+                for watcher in tuple(self._watchers):
+                    watcher(effect)
+
+    async def do(self, event: Event) -> None:
+        """Carry out what a person asked; TrothError, and saved when this returns."""
+        self.handle(event)
+
+    def watch(self, callback: Callable[[Notify], None]) -> Callable[[], None]:
+        """Call back on every Notify; the answer ends it."""
+        self._watchers.append(callback)
+        return lambda: self._watchers.remove(callback)
+
+    # Our own relay.
+
+    @property
+    def online(self) -> bool:
+        """Whether our mailbox is being fetched now."""
+        return self._owner is not None
+
+    async def run(self) -> None:
+        """Stay connected to our relay and keep time, until cancelled."""
+        ticking = asyncio.create_task(self._tick())
+        failures = 0
+        try:
+            while True:
+                try:
+                    await self.fetch()
+                    failures = 0
+                except TrothError as error:
+                    self._report(error)
+                delay = BACKOFF[min(failures, len(BACKOFF) - 1)]
+                failures += 1
+                await asyncio.sleep(delay * (1 + random.random() / 2))  # noqa: S311 (jitter, not a secret)
+        finally:
+            ticking.cancel()
+            await self.close()
+
+    def _report(self, error: TrothError) -> None:
+        """Keep the last failure and tell whoever watches."""
+        self.last_failure = error
+        alarm = isinstance(error, TrustError | StorageError)
+        for watcher in tuple(self._watchers):
+            watcher(Notify(What.ALARM if alarm else What.OFFLINE, None, str(error), error.code))
+
+    async def _tick(self) -> None:
+        while True:
+            try:
+                self.handle(Tick())
+            except TrothError as error:
+                self._report(error)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def fetch(self, *, until_drained: bool = False) -> None:
+        """Connect, prove the mailbox, read what comes; returns when the connection ends, or once drained if asked."""
+        own = self._messenger.own
+        line = await self._open(own.relay)
+        self._asked.clear()
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait()
+        self._owner = line
+        sending: asyncio.Task[None] | None = None
+        try:
+            welcome = await line.hello()
+            self.handle(OwnerConnected(own.relay.fingerprint, welcome.nonce, line.wire.tls_key))
+            sending = asyncio.create_task(self._send())
+            await self._read(line, until_drained=until_drained)
+        finally:
+            self._owner = None
+            if sending is not None:
+                sending.cancel()
+            with contextlib.suppress(Exception):
+                await line.wire.close()
+            self.handle(OwnerLost())
+
+    async def _send(self) -> None:
+        """Send what the messenger asks of our relay, one after the other."""
+        while True:
+            effect = await self._outgoing.get()
+            line = self._owner
+            if line is None:
+                return
+            try:
+                if isinstance(effect, Ask):
+                    self._asked[await line.ask(effect.request)] = effect.reference
+                else:
+                    sequences = effect.sequences
+                    while not self._outgoing.empty() and len(sequences) < BATCH:
+                        following = self._outgoing.get_nowait()
+                        if isinstance(following, Ask):
+                            self._asked[await line.ask(following.request)] = following.reference
+                        else:
+                            sequences += following.sequences
+                    await line.ask(requests.Acknowledge(sequences))
+            except NetworkError:
+                return  # the reader sees it too
+
+    async def _read(self, line: Line, *, until_drained: bool) -> None:
+        frames: asyncio.Queue[tuple[int, answers.Answer] | TrothError] = asyncio.Queue(maxsize=BATCH)
+
+        async def receive() -> None:
+            try:
+                while True:
+                    await frames.put(await line.answer())
+            except TrothError as error:
+                await frames.put(error)
+
+        drained = False
+        receiving = asyncio.create_task(receive())
+        try:
+            while True:
+                batch = [await frames.get()]
+                while not frames.empty():
+                    batch.append(frames.get_nowait())
+                events: list[Event] = []
+                end: TrothError | None = None
+                for item in batch:
+                    if isinstance(item, TrothError):
+                        end = item
+                    else:
+                        events += self._event(*item)
+                self.handle(*events)
+                if end is not None:
+                    raise end
+                drained = drained or any(isinstance(event, Drained) for event in events)
+                if until_drained and drained and not self._asked and self._outgoing.empty():
+                    return
+        finally:
+            receiving.cancel()
+
+    def _event(self, number: int, answer: answers.Answer) -> list[Event]:
+        if isinstance(answer, answers.Envelope):
+            return [Arrived(answer)]
+        if isinstance(answer, answers.Drained):
+            self._asked.pop(number, None)
+            return [Drained()]
+        reference = self._asked.pop(number, None)
+        if reference is None:
+            return []
+        if isinstance(answer, answers.Error) and answer.code == Code.REFUSED and reference.step.value == "prove":
+            raise RelayError(answer.code, "REFUSED: this mailbox is not ours, or is gone", 0)
+        return [OwnerAnswered(reference, answer)]
+
+    # Any relay.
+
+    def _lane(self, relay: RelayAddress) -> Lane:
+        lane = self._lanes.get(relay.fingerprint)
+        if lane is None:
+            lane = Lane(lambda: self._open_hello(relay), self._submitted, self._submit_failed)
+            self._lanes[relay.fingerprint] = lane
+        return lane
+
+    def _submitted(self, reference: bytes, answer: answers.Answer) -> None:
+        self._land(Submitted(reference, answer))
+
+    def _submit_failed(self, reference: bytes, error: TrothError) -> None:
+        self._report(error)
+        self._land(SubmitFailed(reference))
+
+    def _land(self, event: Submitted | SubmitFailed) -> None:
+        try:
+            self.handle(event)
+        except TrothError as error:  # nothing was noted: the same bytes go again
+            self._report(error)
+        self._in_flight -= 1
+        if self._in_flight == 0:
+            self._settled.set()
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until everything submitted has its answer, ``seconds`` at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), seconds)
+
+    async def _open_hello(self, relay: RelayAddress) -> Line:
+        line = await self._open(relay, submit=True)
+        await line.hello()
+        return line
+
+    async def _open(self, relay: RelayAddress, *, submit: bool = False) -> Line:
+        """A connection whose TLS key the relay's signed descriptor names. [R-12.3-1] [R-12.3-2]"""
+        route = self._submit_route if submit else self._route
+        known = self._messenger.relay(relay.fingerprint)
+        if known is None or known.ledger.descriptor is None:
+            await self.read_ledger(relay)
+        try:
+            return await self._open_pinned(route, relay)
+        except PinMismatch:
+            # The operator may have signed a new descriptor since: the ledger decides, not the server.
+            await self.read_ledger(relay)
+            return await self._open_pinned(route, relay)
+
+    async def _open_pinned(self, route: Route, relay: RelayAddress) -> Line:
+        known = self._messenger.relay(relay.fingerprint)
+        if known is None:
+            raise NetworkError("the relay's ledger has not been read")
+        descriptor = known.ledger.pinned(int(self._clock()))
+        if descriptor.mode is not TlsMode.PIN:
+            raise NetworkError("this relay's TLS key is not pinned; this version of troth needs that")
+        return Line(await route.connect(relay, KeyCheck(frozenset(descriptor.pins))))
+
+    async def flush(self, seconds: float) -> None:
+        """Wait until our relay has answered everything it was asked, ``seconds`` at most; NetworkError."""
+        for _ in range(int(seconds * 20)):
+            if not self._asked and self._outgoing.empty():
+                return
+            await asyncio.sleep(0.05)
+        raise NetworkError("our relay did not answer in time")
+
+    async def read_ledger(self, relay: RelayAddress) -> None:
+        """Read a relay's ledger from where we stand, over any TLS key: the entries carry their own proof."""
+        line = Line(await self._route.connect(relay, KeyCheck(None)))
+        try:
+            await line.hello()
+            while True:
+                known = self._messenger.relay(relay.fingerprint)
+                since = known.ledger.length if known else 0
+                page = await line.call(requests.Ledger(since))
+                if not isinstance(page, answers.LedgerPage):
+                    raise NetworkError("the relay answered a ledger request with something else")
+                if relay_fingerprint(page.operator) != relay.fingerprint:
+                    raise PinMismatch(relay.fingerprint.hex()[:16], relay_fingerprint(page.operator).hex()[:16])
+                self.handle(LedgerRead(relay, page.operator, page.length, page.entries))
+                if not page.entries or since + len(page.entries) >= page.length:
+                    return
+        finally:
+            await line.wire.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for lane in self._lanes.values():
+            await lane.close()
+        self._lanes.clear()
+
+    # What a window or a command shows.
+
+    @property
+    def own_name(self) -> str:
+        """The name we give ourselves."""
+        return self._messenger.own.name
+
+    @property
+    def own_fingerprint(self) -> bytes:
+        """Our account fingerprint."""
+        return self._messenger.own.fingerprint
+
+    def cards(self) -> list[str]:
+        """The links of our cards that are published and not revoked."""
+        return self._messenger.card_links()
+
+    @property
+    def unsent(self) -> int:
+        """How many items of any kind wait to be sent."""
+        return self._messenger.unsent()
+
+    def contacts(self) -> list[ContactView]:
+        """All contacts, the one with the newest message first."""
+        views = []
+        for contact in self._messenger.contacts():
+            _, unread, last = self._vault.counts(contact.fingerprint)
+            epoch = self._messenger.epoch(contact.fingerprint)
+            name = contact.name or contact.claimed or contact.fingerprint.hex()[:16]
+            views.append(
+                ContactView(
+                    contact.fingerprint, name, contact.claimed, contact.standing, contact.verified, epoch >= 2,
+                    contact.stale, epoch, unread, self._messenger.queued(contact.fingerprint), last or contact.since,
+                )
+            )  # fmt: skip
+        return sorted(views, key=lambda view: -view.last)
+
+    def history(self, contact: bytes, *, before: int | None = None, limit: int = 100) -> list[MessageView]:
+        """Up to ``limit`` messages before row ``before``, oldest first."""
+        return self._vault.history(contact, before, limit)
+
+    def message_count(self, contact: bytes) -> int:
+        """How many lines the conversation has."""
+        return self._vault.counts(contact)[0]
+
+    def mark_read(self, contact: bytes) -> None:
+        """Everything in the conversation has been seen."""
+        self._vault.mark_read(contact)
+
+    def safety_number(self, contact: bytes) -> str:
+        """80 digits in 16 groups of 5."""
+        return self._messenger.safety_number(contact)
+
+    async def make_card(self, uses: int = 1) -> str:
+        """The link of a new card once our relay holds it; NetworkError."""
+        if not self.online:
+            raise NetworkError("a card is made while our relay can be reached")
+        made: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def see(note: Notify) -> None:
+            if made.done():
+                return
+            if note.what is What.CARD:
+                made.set_result(note.detail)
+            elif note.what in {What.OFFLINE, What.REFUSED} and note.contact is None:
+                made.set_exception(NetworkError(note.detail or "the connection to our relay is gone"))
+
+        end = self.watch(see)
+        try:
+            self.handle(MakeCard(uses))
+            return await asyncio.wait_for(made, 30)
+        except TimeoutError:
+            raise NetworkError("our relay did not take the card in time") from None
+        finally:
+            end()

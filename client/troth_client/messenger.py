@@ -1,0 +1,237 @@
+"""The client's core: an event in, effects out; no socket, no disk, no clock. SPEC.md section 13.
+
+``handle`` is a transaction: it returns one Save before everything that leaves, or raises and has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from troth_protocol import labels, pairing, session
+from troth_protocol.card import RelayAddress
+from troth_protocol.errors import PeerError, TrothError, TrustError
+from troth_protocol.keys import VerifyKey
+from troth_protocol.ledger import Ledger
+from troth_protocol.pairing import Held, Pair
+from troth_protocol.primitives import Randomness
+from troth_protocol.safety import safety_number
+from troth_protocol.wire.answers import Envelope
+
+from . import account, contacts, intake, outbox
+from .events import (
+    Accept,
+    Add,
+    Arrived,
+    Decline,
+    Drained,
+    Effect,
+    Event,
+    LedgerRead,
+    MakeCard,
+    OwnerAnswered,
+    OwnerConnected,
+    OwnerLost,
+    RevokeCard,
+    SendText,
+    SetVerified,
+    SubmitFailed,
+    Submitted,
+    Tick,
+    What,
+)
+from .journal import Journal
+from .records import Account, Contact, KnownRelay, Standing
+
+HOUSEKEEPING = 3_600
+"""Seconds between looks at what has expired or must be renewed."""
+
+
+class Messenger:
+    """Everything one account knows, and what it does about what happens."""
+
+    def __init__(self, randomness: Randomness) -> None:
+        self._journal = Journal(randomness)
+        self._kept_house = 0
+
+    @classmethod
+    def load(cls, rows: Mapping[str, Mapping[bytes, bytes]], randomness: Randomness) -> Messenger:
+        """The messenger of a vault's records; DecodeError or BadKey if one does not parse."""
+        messenger = cls(randomness)
+        messenger._journal.load(rows)
+        return messenger
+
+    def found(self, name: str, relay: RelayAddress, now: int) -> list[Effect]:
+        """Make a new account; the Save that founds the vault."""
+        self._journal.now = now
+        account.found(self._journal, name, relay)
+        return self._journal.commit()
+
+    def handle(self, event: Event, now: int) -> list[Effect]:
+        """What to do about ``event``: one Save, then what leaves, then what to show. TrothError changes nothing."""
+        journal = self._journal
+        journal.now = now
+        try:
+            self._dispatch(event)
+        except PeerError as error:
+            journal.rollback()
+            if not isinstance(event, Arrived):
+                raise
+            intake.refused(journal, event.envelope, error)
+        except TrustError as error:
+            journal.rollback()
+            if not isinstance(event, Arrived):
+                raise
+            journal.acknowledge(event.envelope.sequence)
+            journal.notify(What.ALARM, None, str(error), error.code)
+        except TrothError:
+            journal.rollback()
+            raise
+        return journal.commit()
+
+    def _dispatch(self, event: Event) -> None:
+        journal = self._journal
+        match event:
+            case Arrived(incoming):
+                self._arrived(incoming)
+            case SendText():
+                outbox.send_text(journal, event)
+            case Submitted(reference, answer) if reference[:1] == contacts.BUNDLE:
+                journal.landed(reference)
+                contacts.bundle_answered(journal, reference[1:], answer)
+            case Submitted(reference, answer):
+                outbox.answered(journal, outbox.item_key(reference), answer)
+            case SubmitFailed(reference):
+                journal.landed(reference)
+                if reference[:1] == outbox.ITEM:
+                    outbox.failed(journal, outbox.item_key(reference))
+            case Add():
+                contacts.add(journal, event)
+            case Accept():
+                contacts.accept(journal, event)
+            case Decline():
+                contacts.decline(journal, event)
+            case SetVerified():
+                contacts.set_verified(journal, event)
+            case MakeCard(uses):
+                account.make_card(journal, uses)
+                account.publish(journal)
+            case RevokeCard(lookup):
+                account.revoke_card(journal, lookup)
+                account.publish(journal)
+            case OwnerConnected():
+                journal.reconnected()
+                account.connected(journal, event)
+                self._resume()
+            case OwnerAnswered(reference, answer):
+                account.answered(journal, reference, answer)
+            case OwnerLost():
+                journal.owner_lost()
+                journal.notify(What.OFFLINE)
+            case Drained():
+                journal.set_account(replace(journal.account, drained=journal.now))
+                journal.notify(What.DRAINED)
+            case LedgerRead():
+                self._ledger_read(event)
+            case Tick():
+                self._tick()
+            case _:
+                assert_never(event)
+
+    def _arrived(self, incoming: Envelope) -> None:
+        intake.arrived(self._journal, incoming)
+        self._journal.acknowledge(incoming.sequence)
+
+    def _resume(self) -> None:
+        """Send again whatever has no answer yet."""
+        journal = self._journal
+        for _, contact in list(journal.contacts.items()):
+            if contact.standing is Standing.ADDING:
+                contacts.fetch(journal, contact)
+        outbox.pump_all(journal)
+
+    def _tick(self) -> None:
+        journal, now = self._journal, self._journal.now
+        for _, peer in list(journal.peers.items()):
+            if peer.top_up_due is not None and now >= peer.top_up_due:
+                outbox.top_up(journal, peer)
+        if now >= self._kept_house + HOUSEKEEPING:
+            self._keep_house()
+            self._kept_house = now
+        self._resume()
+
+    def _keep_house(self) -> None:
+        """Renew what is due, erase what is over."""
+        journal, now = self._journal, self._journal.now
+        account.renew(journal)
+        for key, peer in list(journal.peers.items()):
+            pair = pairing.tick(peer.pair, now)
+            kept = Pair(_forget(pair.active, now), _forget(pair.draining, now), pair.replaced)
+            if kept != peer.pair:
+                journal.peers.put(key, replace(peer, pair=kept))
+        for nonce, given in list(journal.nonces.items()):
+            if int.from_bytes(given[-8:], "big") <= now:
+                journal.nonces.delete(nonce)
+        for key, expires in list(journal.tokens.items()):
+            if expires <= now:
+                journal.tokens.delete(key)
+
+    def _ledger_read(self, event: LedgerRead) -> None:
+        """Verify ledger entries to the fingerprint that a link or card named; keep the descriptor. [R-12.3-1]"""
+        journal, address = self._journal, event.relay
+        known = journal.relays.get(address.fingerprint)
+        ledger = known.ledger if known else Ledger(address.fingerprint)
+        ledger.check_length(event.length)
+        operator = VerifyKey(event.operator)
+        if event.entries:
+            for raw in event.entries:
+                ledger = ledger.extend(raw, operator)
+        journal.relays.put(address.fingerprint, KnownRelay(address, ledger))
+
+    # What the shells look up; nothing here changes anything.
+
+    @property
+    def own(self) -> Account:
+        """Our account."""
+        return self._journal.account
+
+    def relay(self, fingerprint: bytes) -> KnownRelay | None:
+        """What we know of a relay."""
+        return self._journal.relays.get(fingerprint)
+
+    def contacts(self) -> list[Contact]:
+        """All contacts."""
+        return [contact for _, contact in self._journal.contacts.items()]
+
+    def card_links(self) -> list[str]:
+        """The links of our cards, without the recovery address and what is revoked."""
+        cards = [card for _, card in self._journal.cards.items() if card.uses and not card.revoked]
+        return [account.link(self._journal.account, card) for card in cards]
+
+    def epoch(self, fingerprint: bytes) -> int:
+        """The lowest post-quantum epoch of a contact's active sessions, 0 without one."""
+        pairs = [peer.pair for _, peer in self._journal.peers.group(fingerprint)]
+        return min((pair.active.session.epoch for pair in pairs if pair.active is not None), default=0)
+
+    def queued(self, fingerprint: bytes) -> int:
+        """How many of our texts to a contact have not reached a relay."""
+        return outbox.queued(self._journal, fingerprint)
+
+    def unsent(self) -> int:
+        """How many items of any kind wait."""
+        return sum(1 for _ in self._journal.items.items())
+
+    def safety_number(self, fingerprint: bytes) -> str:
+        """80 digits to compare with a contact."""
+        self._journal.contact(fingerprint)
+        return safety_number(self._journal.account.fingerprint, fingerprint)
+
+
+def _forget(held: Held | None, now: int) -> Held | None:
+    return None if held is None else replace(held, session=session.forget(held.session, now))
+
+
+def relay_fingerprint(operator: bytes) -> bytes:
+    """The fingerprint of an operator's public key, 32 bytes."""
+    return VerifyKey(operator).fingerprint(labels.OPERATOR)
