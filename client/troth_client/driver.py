@@ -75,6 +75,7 @@ class Driver:
         self._watchers: list[Callable[[Notify], None]] = []
         self._lanes: dict[bytes, Lane] = {}
         self._owner: Line | None = None
+        self._online = False
         self._asked: dict[int, Reference] = {}
         self._outgoing: asyncio.Queue[Ask | Acknowledge] = asyncio.Queue()
         self._in_flight = 0
@@ -116,6 +117,7 @@ class Driver:
             elif isinstance(effect, Ask | Acknowledge):
                 self._outgoing.put_nowait(effect)
             elif isinstance(effect, Notify):
+                self._online = effect.what is What.ONLINE or (self._online and effect.what is not What.OFFLINE)
                 for watcher in tuple(self._watchers):
                     watcher(effect)
 
@@ -133,7 +135,7 @@ class Driver:
     @property
     def online(self) -> bool:
         """Whether our mailbox is being fetched now."""
-        return self._owner is not None
+        return self._online
 
     async def run(self) -> None:
         """Stay connected to our relay and keep time, until cancelled."""

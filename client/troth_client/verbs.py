@@ -73,14 +73,26 @@ async def carry_out(profile: Path, passphrase: str, options: argparse.Namespace,
     try:
         driver = Driver(vault, SystemRandomness(), ROUTES["direct"]())
         if options.verb is None:
-            from .tui import run_app
-
-            return await run_app(driver)
+            return await _window(driver)
         return await VERBS[options.verb](driver, options, output)
     finally:
         if driver is not None:
             await driver.close()
         vault.close()
+
+
+async def _window(driver: Driver) -> int:
+    """The window, with the driver at work beside it."""
+    from . import tui
+
+    running = asyncio.create_task(driver.run())
+    try:
+        await tui.run(driver, "troth")
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    return 0
 
 
 def find(driver: Driver, typed: str, *standings: Standing) -> ContactView:

@@ -1,0 +1,147 @@
+"""Where a message is written: Enter sends, Ctrl+J breaks the line, a paste never sends, nothing typed is ever lost."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.events import Paste
+from textual.message import Message
+from textual.widgets import Static, TextArea
+
+from ..display import typed
+
+MAX_TEXT: Final = 16_000
+"""Bytes of UTF-8 in NFC that one message holds. [R-9.3-2]"""
+COUNT_FROM: Final = 15_000
+"""Bytes from which the writer is told how many are left."""
+MAX_PASTE: Final = 64_000
+"""Characters one paste may put in: a few messages' worth; the field wraps every keystroke and must stay quick."""
+
+
+def size_of(text: str) -> int:
+    """Bytes a message will take."""
+    return len(unicodedata.normalize("NFC", text).encode("utf-8", "replace"))
+
+
+class ComposerArea(TextArea):
+    """The text field itself."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", show=False, priority=True),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", show=False, priority=True),
+        Binding("pageup", "scroll_log(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll_log(1)", show=False, priority=True),
+    ]
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+    class Scrolled(Message):
+        """The conversation should move by so many pages."""
+
+        def __init__(self, pages: int) -> None:
+            super().__init__()
+            self.pages = pages
+
+    class PasteRefused(Message):
+        """A paste of so many characters was too large to take."""
+
+        def __init__(self, length: int) -> None:
+            super().__init__()
+            self.length = length
+
+    def action_submit(self) -> None:
+        """Ask for the text to be sent."""
+        self.post_message(self.Submitted())
+
+    def action_newline(self) -> None:
+        """Break the line."""
+        self.replace("\n", *self.selection)
+
+    def action_scroll_log(self, pages: int) -> None:
+        """Move the conversation while writing."""
+        self.post_message(self.Scrolled(pages))
+
+    async def on_paste(self, event: Paste) -> None:
+        """Take a paste as text and nothing else: it cannot send, and brings no control characters."""
+        event.prevent_default()
+        event.stop()
+        text = typed(event.text)
+        if len(text) > MAX_PASTE:
+            self.post_message(self.PasteRefused(len(text)))
+        else:
+            self.replace(text, *self.selection, maintain_selection_offset=False)
+
+
+class Composer(Vertical):
+    """The field and one line under it that says what is wrong or how much room is left."""
+
+    class Submitted(Message):
+        """A text of an acceptable length should be sent."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def compose(self) -> ComposeResult:
+        """The field, then the line."""
+        yield ComposerArea(
+            id="composer-area", placeholder="Message (Ctrl+J: new line)", highlight_cursor_line=False, soft_wrap=True
+        )
+        yield Static(id="composer-hint", markup=False)
+
+    @property
+    def area(self) -> ComposerArea:
+        """The text field."""
+        return self.query_one(ComposerArea)
+
+    @property
+    def text(self) -> str:
+        """What stands in the field."""
+        return self.area.text
+
+    def put(self, text: str) -> None:
+        """Replace what stands in the field and go to its end."""
+        self.area.load_text(text)
+        self.area.move_cursor(self.area.document.end)
+
+    def give_back(self, text: str) -> None:
+        """Put a text that could not be sent before whatever was typed since."""
+        self.put(f"{text}\n{self.text}" if self.text else text)
+
+    def say(self, hint: str, *, wrong: bool = False) -> None:
+        """Show one line under the field, or none."""
+        line = self.query_one("#composer-hint", Static)
+        line.update(hint)
+        line.display = bool(hint)
+        line.set_class(wrong, "-wrong")
+
+    @on(TextArea.Changed)
+    def _count(self) -> None:
+        size = size_of(self.text)
+        if size > MAX_TEXT:
+            self.say(f"{size - MAX_TEXT:,} bytes too long: a message holds {MAX_TEXT:,}", wrong=True)
+        elif size > COUNT_FROM:
+            self.say(f"{MAX_TEXT - size:,} bytes left")
+        else:
+            self.say("")
+
+    @on(ComposerArea.PasteRefused)
+    def _refuse_paste(self, message: ComposerArea.PasteRefused) -> None:
+        self.say(f"{message.length:,} characters were not pasted: a message holds {MAX_TEXT:,} bytes", wrong=True)
+
+    @on(ComposerArea.Submitted)
+    def _submit(self, message: ComposerArea.Submitted) -> None:
+        message.stop()
+        text = self.text
+        size = size_of(text)
+        if size > MAX_TEXT:
+            self.say(f"not sent: {size - MAX_TEXT:,} bytes too long; a message holds {MAX_TEXT:,}", wrong=True)
+        elif text.strip():
+            self.put("")
+            self.post_message(self.Submitted(text))

@@ -1,0 +1,36 @@
+"""One-line fields that take a paste as text and nothing else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.events import Paste
+from textual.widgets import Input
+
+from ..display import typed
+
+MAX_NAME: Final = 64
+"""Characters of a name we give; the messenger counts its bytes."""
+
+
+class NameInput(Input):
+    """A name: a paste becomes one line without control characters."""
+
+    def __init__(self, *, placeholder: str, id: str, compact: bool = False) -> None:
+        super().__init__(placeholder=placeholder, id=id, max_length=MAX_NAME, compact=compact)
+
+    def on_paste(self, event: Paste) -> None:
+        """Insert the paste on one line."""
+        event.prevent_default()
+        event.stop()
+        self.insert_text_at_cursor(" ".join(typed(event.text).split()))
+
+
+class LinkInput(Input):
+    """A link: a paste loses every blank and line end, which terminals put into long lines."""
+
+    def on_paste(self, event: Paste) -> None:
+        """Insert the paste without blanks."""
+        event.prevent_default()
+        event.stop()
+        self.insert_text_at_cursor("".join(typed(event.text).split()))
