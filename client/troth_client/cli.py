@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     send = verb("send", "send a text; kept and sent later if it cannot leave now")
     send.add_argument("contact", metavar="CONTACT", help="a name or the start of a fingerprint")
     send.add_argument("text", metavar="TEXT", nargs="?", default="-", help="the text, or - for standard input")
+    send.add_argument("--lines", action="store_true", help="each line of standard input is a message of its own")
     receive = verb("receive", "fetch and show what has come")
     receive.add_argument("--follow", action="store_true", help="stay connected")
     history = verb("history", "a conversation")

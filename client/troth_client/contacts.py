@@ -78,8 +78,8 @@ def bundle_answered(journal: Journal, fingerprint: bytes, answer: Answer) -> Non
             journal.notify(What.ALARM, fingerprint, f"what the relay served does not verify: {error}", error.code)
             return
         journal.contacts.put(fingerprint, started)
-        outbox.adopt(journal, fingerprint)
         outbox.enqueue(journal, fingerprint, Profile(journal.account.name))
+        outbox.adopt(journal, fingerprint)
         journal.notify(What.CONTACT, fingerprint)
     elif isinstance(answer, Error) and answer.code == Code.REFUSED:
         journal.contacts.put(fingerprint, replace(contact, standing=Standing.REFUSED))

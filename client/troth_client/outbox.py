@@ -231,7 +231,7 @@ def top_up(journal: Journal, peer: Peer) -> None:
     """Send tokens alone to a contact that has nearly none, after a random delay. [R-13.2-2]"""
     journal.peers.put(peer.key, replace(peer, top_up_due=None))
     if next(iter(journal.items.group(peer.key)), None) is None:  # whatever is queued carries tokens anyway
-        top = TopUp()
+        top = TopUp(frame.CAPACITIES[1])  # one byte past the second bucket: the third has room for 255 tokens
         _queue(journal, peer.key, top.TYPE, top.encode(), b"")
     pump(journal, peer.key)
 

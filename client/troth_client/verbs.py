@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -228,12 +228,9 @@ async def _contacts(driver: Driver, _: argparse.Namespace, output: Output) -> in
 
 async def _send(driver: Driver, options: argparse.Namespace, output: Output) -> int:
     view = find(driver, options.contact)
-    text = (
-        sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removesuffix("\n")
-        if options.text == "-"
-        else (options.text)
-    )
-    await driver.do(SendText(view.fingerprint, text))
+    for text in _texts(options):
+        await driver.do(SendText(view.fingerprint, text))
+        await asyncio.sleep(0)  # what is queued leaves while the next line is read
     await driver.settle(SETTLE_SECONDS)
     view = next(each for each in driver.contacts() if each.fingerprint == view.fingerprint)
     if view.queued:
@@ -243,6 +240,19 @@ async def _send(driver: Driver, options: argparse.Namespace, output: Output) -> 
     else:
         output.remark("at the relay", {"type": "sent"})
     return 0
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    """The argument, all of standard input, or each of its lines; undecodable bytes are refused further on."""
+    if options.lines:
+        for line in sys.stdin.buffer:
+            text = line.decode("utf-8", "surrogateescape").rstrip("\n")
+            if text:
+                yield text
+    elif options.text == "-":
+        yield sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removesuffix("\n")
+    else:
+        yield options.text
 
 
 async def _receive(driver: Driver, options: argparse.Namespace, output: Output) -> int:

@@ -1,7 +1,7 @@
 """What frames carry for people: texts, profiles, return addresses. SPEC.md section 9.3.
 
 Types from 0x8000 up may be ignored by a client that does not know them; any other unknown type is shown as a message
-that needs a newer client.
+that needs a newer client. [R-9.3-3]
 """
 
 from __future__ import annotations
@@ -102,13 +102,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class TopUp:
-    """Nothing but the tokens beside it."""
+    """Nothing but the tokens beside it; ``padding`` zero bytes lift the frame into a bucket with room for them."""
+
+    padding: int = 0
 
     TYPE = ContentType.CONTROL
 
     def encode(self) -> bytes:
-        """Control u8."""
-        return u8(Control.TOP_UP)
+        """Control u8 || zeros."""
+        return u8(Control.TOP_UP) + bytes(self.padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +136,9 @@ class Addressed:
 Content: TypeAlias = Inner | Addressed | Unknown
 
 
-def encode(inner: Inner, address: ReturnAddress | None) -> tuple[int, bytes]:
-    """Frame type and content bytes, with a return address in front if one is given."""
-    if address is None:
-        return inner.TYPE, inner.encode()
-    return ContentType.ADDRESSED, lp(address.encode()) + u16(inner.TYPE) + lp(inner.encode())
+def wrap(address: ReturnAddress, inner_type: int, inner: bytes) -> tuple[int, bytes]:
+    """Frame type and content with a return address in front: LP(address) || inner type u16 || LP(inner). [R-9.3-4]"""
+    return ContentType.ADDRESSED, lp(address.encode()) + u16(inner_type) + lp(inner)
 
 
 def decode(content_type: int, raw: bytes) -> Content:
@@ -162,7 +162,8 @@ def _decode_inner(content_type: int, reader: Reader) -> Inner | Unknown:
         parsed = Profile(_read_text(reader, "name", MAX_NAME, 0))
     elif content_type == ContentType.CONTROL:
         reader.u8("control", Control.TOP_UP, Control.TOP_UP)
-        parsed = TopUp()
+        parsed = TopUp(reader.left)
+        reader.zeros("top-up padding", reader.left)
     elif content_type == ContentType.ADDRESSED:
         raise DecodeError("inner type", 0, "an address inside an address")
     else:

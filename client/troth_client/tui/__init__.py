@@ -10,5 +10,8 @@ __all__ = ["EventLine", "MailboxLine", "RelayEyes", "TrothApp", "run"]
 
 
 async def run(conversations: Conversations, title: str, eyes: RelayEyes | None = None) -> None:
-    """Show the window on the running event loop until it is closed."""
-    await TrothApp(conversations, title, eyes).run_async()
+    """Show the window on the running event loop until it is closed; raises whatever ended it unexpectedly."""
+    app = TrothApp(conversations, title, eyes)
+    await app.run_async()
+    if app.fault is not None:
+        raise app.fault

@@ -56,6 +56,8 @@ class TrothApp(App[None]):
         self._main = MainScreen(conversations, title, eyes)
         self._notes: list[Notify] = []
         self._unwatch: Callable[[], None] | None = None
+        self.fault: Exception | None = None
+        """What nobody expected and ended the window."""
 
     def on_mount(self) -> None:
         """Show the screen, then listen."""
@@ -72,6 +74,15 @@ class TrothApp(App[None]):
         """Stop listening."""
         if self._unwatch is not None:
             self._unwatch()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep the fault for whoever runs us."""
+        self.fault = self.fault or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """Close without Textual's report: it prints local variables, among them texts and keys."""
+        self._close_messages_no_wait()
 
     def on_troth_app_noted(self, message: Noted) -> None:
         """Gather notifications and take them together."""

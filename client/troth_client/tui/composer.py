@@ -110,9 +110,11 @@ class Composer(Vertical):
         self.area.load_text(text)
         self.area.move_cursor(self.area.document.end)
 
-    def give_back(self, text: str) -> None:
-        """Put a text that could not be sent before whatever was typed since."""
-        self.put(f"{text}\n{self.text}" if self.text else text)
+    def give_back(self, text: str, reason: str) -> None:
+        """Put a text that could not be sent before whatever was typed since, and say why."""
+        with self.prevent(TextArea.Changed):
+            self.put(f"{text}\n{self.text}" if self.text else text)
+        self.say(f"not sent: {reason}", wrong=True)
 
     def say(self, hint: str, *, wrong: bool = False) -> None:
         """Show one line under the field, or none."""

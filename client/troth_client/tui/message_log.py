@@ -243,7 +243,7 @@ class MessageLog(ScrollView, can_focus=True):
         return strip.crop_extend(0, self.size.width, base).apply_offsets(0, at)
 
     def _style(self, part: str) -> Style:
-        return self.get_component_rich_style(f"message-log--{part}", partial=True)
+        return self.get_component_rich_style(f"message-log--{part}")
 
     def _draw(self, row: Row) -> Text:
         style = self._style(row.kind.value)

@@ -249,8 +249,7 @@ class MainScreen(Screen[None]):
             self._log.sync()
             self._log.follow()
         elif contact == self._open:
-            self._composer.give_back(message.text)
-            self.call_after_refresh(self._composer.say, f"not sent: {inert(str(error))}", wrong=True)
+            self._composer.give_back(message.text, inert(str(error)))
         else:
             self._drafts[contact] = message.text
             self.notify(f"not sent: {inert(str(error))}", severity="error", markup=False)
@@ -284,7 +283,7 @@ class MainScreen(Screen[None]):
     def _mark_below(self, message: MessageLog.Below) -> None:
         marker = self.query_one("#below", Static)
         marker.display = message.count > 0
-        marker.update(f"↓ {message.count} new below (End)")
+        marker.update(f"↓ {message.count} new below (PgDn)")
 
     @on(Click, "#below")
     def action_newest(self) -> None:
