@@ -7,7 +7,7 @@ from typing import Final
 
 from troth_protocol import content, handshake, prekeys, session
 from troth_protocol.card import BundleEntry, Card, open_bundle
-from troth_protocol.content import MAX_NAME, Profile
+from troth_protocol.content import Profile
 from troth_protocol.envelope import Prefix
 from troth_protocol.errors import NotReady, PeerError, TrustError, UserError
 from troth_protocol.manifest import Device, History, Manifest
@@ -26,14 +26,10 @@ _NONE: Final = bytes(32)
 
 
 def check_name(journal: Journal, name: str, fingerprint: bytes) -> str:
-    """A name we may give: in NFC, at most 64 bytes, nobody else's; UserError."""
-    if not name:
-        return ""
-    normal = content.normalize(name.strip() or " ").strip()
-    if not normal or len(normal.encode()) > MAX_NAME or not normal.isprintable():
-        raise UserError(f"a name has 1 to {MAX_NAME} bytes and no control characters")
+    """A name we may give, perhaps none, and nobody else's; UserError or BadText."""
+    normal = content.normalize_name(name)
     for _, other in journal.contacts.items():
-        if other.fingerprint != fingerprint and other.name.casefold() == normal.casefold():
+        if normal and other.fingerprint != fingerprint and other.name.casefold() == normal.casefold():
             raise UserError("another contact has this name already")
     return normal
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from troth_protocol.card import RelayAddress
-from troth_protocol.errors import NetworkError, PinMismatch, RelayError, StorageError, TrothError, TrustError
-from troth_protocol.ledger import TlsMode
+from troth_protocol.errors import NetworkError, RelayError, StorageError, TrothError, TrustError
 from troth_protocol.primitives import Randomness
 from troth_protocol.wire import Code, answers, requests
 
+from .doors import Doors
 from .events import (
     Acknowledge,
     Arrived,
@@ -27,7 +27,6 @@ from .events import (
     Drained,
     Effect,
     Event,
-    LedgerRead,
     MakeCard,
     Notify,
     OwnerAnswered,
@@ -42,8 +41,9 @@ from .events import (
     What,
 )
 from .lanes import Lane, Line
-from .messenger import Messenger, relay_fingerprint
-from .routes.route import KeyCheck, Route
+from .messenger import Messenger
+from .records import KnownRelay
+from .routes.route import Route
 from .vault.store import Vault
 from .views import ContactView, MessageView
 
@@ -64,13 +64,11 @@ class Driver:
         route: Route,
         *,
         clock: Callable[[], float] = time.time,
-        submit_route: Route | None = None,
     ) -> None:
         self._vault = vault
         self._randomness = randomness
-        self._route = route
-        self._submit_route = submit_route or route
         self._clock = clock
+        self._doors = Doors(route, self, clock)
         self._messenger = Messenger.load(vault.load(), randomness)
         self._watchers: list[Callable[[Notify], None]] = []
         self._lanes: dict[bytes, Lane] = {}
@@ -173,14 +171,13 @@ class Driver:
     async def fetch(self, *, until_drained: bool = False) -> None:
         """Connect, prove the mailbox, read what comes; returns when the connection ends, or once drained if asked."""
         own = self._messenger.own
-        line = await self._open(own.relay)
+        line, welcome = await self._doors.open(own.relay)
         self._asked.clear()
         while not self._outgoing.empty():
             self._outgoing.get_nowait()
         self._owner = line
         sending: asyncio.Task[None] | None = None
         try:
-            welcome = await line.hello()
             self.handle(OwnerConnected(own.relay.fingerprint, welcome.nonce, line.wire.tls_key))
             sending = asyncio.create_task(self._send())
             await self._read(line, until_drained=until_drained)
@@ -265,7 +262,7 @@ class Driver:
     def _lane(self, relay: RelayAddress) -> Lane:
         lane = self._lanes.get(relay.fingerprint)
         if lane is None:
-            lane = Lane(lambda: self._open_hello(relay), self._submitted, self._submit_failed)
+            lane = Lane(lambda: self._open_lane(relay), self._submitted, self._submit_failed)
             self._lanes[relay.fingerprint] = lane
         return lane
 
@@ -290,32 +287,16 @@ class Driver:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), seconds)
 
-    async def _open_hello(self, relay: RelayAddress) -> Line:
-        line = await self._open(relay, submit=True)
-        await line.hello()
-        return line
+    async def _open_lane(self, relay: RelayAddress) -> Line:
+        return (await self._doors.open(relay))[0]
 
-    async def _open(self, relay: RelayAddress, *, submit: bool = False) -> Line:
-        """A connection whose TLS key the relay's signed descriptor names. [R-12.3-1] [R-12.3-2]"""
-        route = self._submit_route if submit else self._route
-        known = self._messenger.relay(relay.fingerprint)
-        if known is None or known.ledger.descriptor is None:
-            await self.read_ledger(relay)
-        try:
-            return await self._open_pinned(route, relay)
-        except PinMismatch:
-            # The operator may have signed a new descriptor since: the ledger decides, not the server.
-            await self.read_ledger(relay)
-            return await self._open_pinned(route, relay)
+    async def read_ledger(self, relay: RelayAddress) -> None:
+        """Read a relay's ledger; NetworkError, or TrustError if it is not the relay the link named."""
+        await self._doors.read_ledger(relay)
 
-    async def _open_pinned(self, route: Route, relay: RelayAddress) -> Line:
-        known = self._messenger.relay(relay.fingerprint)
-        if known is None:
-            raise NetworkError("the relay's ledger has not been read")
-        descriptor = known.ledger.pinned(int(self._clock()))
-        if descriptor.mode is not TlsMode.PIN:
-            raise NetworkError("this relay's TLS key is not pinned; this version of troth needs that")
-        return Line(await route.connect(relay, KeyCheck(frozenset(descriptor.pins))))
+    def relay(self, fingerprint: bytes) -> KnownRelay | None:
+        """What we hold of a relay's ledger."""
+        return self._messenger.relay(fingerprint)
 
     async def flush(self, seconds: float) -> None:
         """Wait until our relay has answered everything it was asked, ``seconds`` at most; NetworkError."""
@@ -324,25 +305,6 @@ class Driver:
                 return
             await asyncio.sleep(0.05)
         raise NetworkError("our relay did not answer in time")
-
-    async def read_ledger(self, relay: RelayAddress) -> None:
-        """Read a relay's ledger from where we stand, over any TLS key: the entries carry their own proof."""
-        line = Line(await self._route.connect(relay, KeyCheck(None)))
-        try:
-            await line.hello()
-            while True:
-                known = self._messenger.relay(relay.fingerprint)
-                since = known.ledger.length if known else 0
-                page = await line.call(requests.Ledger(since))
-                if not isinstance(page, answers.LedgerPage):
-                    raise NetworkError("the relay answered a ledger request with something else")
-                if relay_fingerprint(page.operator) != relay.fingerprint:
-                    raise PinMismatch(relay.fingerprint.hex()[:16], relay_fingerprint(page.operator).hex()[:16])
-                self.handle(LedgerRead(relay, page.operator, page.length, page.entries))
-                if not page.entries or since + len(page.entries) >= page.length:
-                    return
-        finally:
-            await line.wire.close()
 
     async def close(self) -> None:
         """Close every connection."""

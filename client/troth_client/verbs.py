@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from troth_protocol.card import Card, RelayAddress
-from troth_protocol.content import normalize
+from troth_protocol.content import normalize_name
 from troth_protocol.errors import NetworkError, NoSuchContact, NotReady, TrothError, TrustError, UserError
 from troth_protocol.primitives import SystemRandomness
 from troth_protocol.wire import MAX_CARD_USES
@@ -41,7 +41,7 @@ _STANDINGS: Final = {
 async def init(profile: Path, passphrase: str, options: argparse.Namespace, output: Output) -> int:
     """Make an account; if the relay cannot be reached, nothing is left behind."""
     relay = RelayAddress.from_link(options.relay)
-    name = normalize(options.name) if options.name else ""
+    name = normalize_name(options.name)
     randomness = SystemRandomness()
     vault = Vault.create(profile, passphrase, randomness)
     try:

@@ -45,7 +45,7 @@ def _from_link(scheme: str, text: str) -> Reader:
         checked = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise BadLink("the link has characters that do not belong in it, or is cut short") from None
-    if base64.urlsafe_b64encode(checked).rstrip(b"=").decode("ascii") != encoded or len(checked) <= CHECKSUM_SIZE:
+    if base64.urlsafe_b64encode(checked).rstrip(b"=").decode("ascii") != encoded or len(checked) < 2 + CHECKSUM_SIZE:
         raise BadLink("the link is not in its one spelling")
     body, checksum = checked[:-CHECKSUM_SIZE], checked[-CHECKSUM_SIZE:]
     if sha256(labels.LINK_CHECKSUM, body)[:CHECKSUM_SIZE] != checksum:
@@ -167,6 +167,8 @@ def seal_bundle(
 
 def open_bundle(card_key: bytes, lookup: bytes, fingerprint: bytes, sealed: bytes) -> Bundle:
     """Open a bundle and verify everything in it up to ``fingerprint``, or raise a PeerError. [R-5.3-2]"""
+    if len(sealed) not in (wire.BUNDLE_SIZE, wire.BUNDLE_SIZE_DEVICES):
+        raise DecodeError("bundle", 0, f"{len(sealed)} bytes is not a bundle's size")
     nonce, ciphertext = sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:]
     plaintext = primitives.aead_open(_bundle_key(card_key), nonce, ciphertext, lookup)
     if plaintext is None:

@@ -64,6 +64,14 @@ def normalize(text: str) -> str:
     return normal
 
 
+def normalize_name(name: str) -> str:
+    """A name in NFC without blanks around it; BadText past 64 bytes or with characters that draw nothing. [R-9.3-5]"""
+    normal = unicodedata.normalize("NFC", name.strip())
+    if not normal.isprintable() or len(normal.encode("utf-8", "replace")) > MAX_NAME:
+        raise BadText(f"a name has at most {MAX_NAME} bytes and no control characters")
+    return normal
+
+
 def _read_text(reader: Reader, name: str, most: int, least: int) -> str:
     start = reader.offset
     text = reader.text(name, most, least)

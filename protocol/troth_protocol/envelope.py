@@ -94,7 +94,7 @@ class Prefix:
     address: ReturnAddress
 
     def encode(self) -> bytes:
-        """Everything up to the inner message."""
+        """Everything up to the inner message. [R-6.3-4]"""
         opening = self.opening
         return b"".join(
             (

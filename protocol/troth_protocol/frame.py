@@ -19,7 +19,7 @@ SYMBOL: Final = 32
 KEY_SYMBOLS: Final = 38
 """ML-KEM-768 key 1,184 || MAC 32, in symbols."""
 CIPHERTEXT_SYMBOLS: Final = 35
-"""ML-KEM-768 ciphertext 1,088 || MAC 32, in symbols."""
+"""ML-KEM-768 ciphertext 1,088 || MAC 32, in symbols. [R-8.1-1]"""
 RESERVED_SYMBOLS: Final = 5
 """Symbols every frame has room for, so that a bucket never tells the phase of the exchange. [R-9.1-3]"""
 RESERVED: Final = RESERVED_SYMBOLS * SYMBOL

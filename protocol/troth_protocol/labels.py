@@ -1,6 +1,6 @@
 """The registry of labels: every KDF, MAC, hash and signature use has its own, and none is a prefix of another.
 
-All start with ``troth/1 ``; ``tests/protocol/test_labels.py`` checks both properties. SPEC.md section 3.2.
+All start with ``troth/1 ``; ``tests/protocol/test_labels.py`` checks both properties. SPEC.md section 3.2. [R-3.2-1]
 """
 
 from __future__ import annotations

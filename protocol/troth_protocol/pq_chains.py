@@ -87,16 +87,24 @@ def send_key(chains: QuantumChains) -> tuple[QuantumChains, MessageKey]:
     )
 
 
+def check_limits(chains: QuantumChains, tag: int, i: int, ppn: int) -> None:
+    """TooManySkipped if message ``i`` tagged ``tag`` skips too far; asked before either ratchet derives. [R-7.5-1]"""
+    number, receiving = tag - 1, chains.receiving
+    if number == receiving.number + 1:
+        check_skip(i)
+        check_skip(ppn - receiving.i)
+    elif number == receiving.number:
+        check_skip(i - receiving.i)
+
+
 def take_key(chains: QuantumChains, tag: int, i: int, ppn: int, now: int) -> tuple[QuantumChains, MessageKey]:
-    """The chains after receiving message ``i`` tagged ``tag``, and its key; checks before it derives. [R-7.5-1]
+    """The chains after receiving message ``i`` tagged ``tag``, and its key; after ``check_limits``.
 
     At the first tag of a new chain the keys of the old one up to ``ppn`` are kept and the old chain is erased.
     """
     number, receiving = tag - 1, chains.receiving
     kept: dict[tuple[int, int], Kept] = {}
     if number == receiving.number + 1 and chains.next_receiving is not None:
-        check_skip(i)
-        check_skip(ppn - receiving.i)
         key = receiving.key
         for index in range(receiving.i, ppn):
             key, message = chain.quantum_step(key)
@@ -104,7 +112,6 @@ def take_key(chains: QuantumChains, tag: int, i: int, ppn: int, now: int) -> tup
         receiving = QuantumReceiving(number, chains.next_receiving, 0)
         next_receiving = None
     elif number == receiving.number and i >= receiving.i:
-        check_skip(i - receiving.i)
         next_receiving = chains.next_receiving
     elif (number, i) in chains.skipped:
         rest = {place: held for place, held in chains.skipped.items() if place != (number, i)}

@@ -120,9 +120,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01", left, right)
 
 
-def make_batch(one_time: Sequence[OneTimeSecret]) -> tuple[bytes, tuple[bytes, ...]]:
-    """The Merkle root of 128 pairs and their 128 encoded leaves of 1,441 bytes."""
-    publics = [(DhPrivateKey.load(pair.dh).public.raw, KemPrivateKey(pair.kem_seed).public_raw) for pair in one_time]
+def make_batch(one_time: Sequence[OneTimeSecret | None]) -> tuple[bytes, tuple[bytes, ...]]:
+    """The Merkle root of 128 pairs and their 128 encoded leaves of 1,441 bytes; Mismatch if a pair was erased."""
+    pairs = [pair for pair in one_time if pair is not None]
+    if len(pairs) != BATCH:
+        raise Mismatch(f"{len(pairs)} pairs where a batch has {BATCH}")
+    publics = [(DhPrivateKey.load(pair.dh).public.raw, KemPrivateKey(pair.kem_seed).public_raw) for pair in pairs]
     levels = [[leaf_hash(index, dh, kem) for index, (dh, kem) in enumerate(publics)]]
     while len(levels[-1]) > 1:
         row = levels[-1]

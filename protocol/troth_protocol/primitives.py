@@ -184,6 +184,8 @@ def ed25519_sign(seed: bytes, message: bytes) -> bytes:
 
 def ed25519_verify(public: bytes, message: bytes, signature: bytes) -> bool:
     """libsodium's verification: canonical S, no small-order key. [R-3.1-1]"""
+    if len(signature) != ED25519_SIGNATURE_SIZE:  # the library takes them joined: a short one would eat the message
+        return False
     try:
         _sodium.crypto_sign_open(signature + message, public)
     except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError):

@@ -233,9 +233,10 @@ def _keep(
 
 def prune(skipped: tuple[SkippedChain, ...], now: int) -> tuple[SkippedChain, ...]:
     """Without keys past seven days, beyond 2,000, or of more than 64 old chains; the oldest go first. [R-7.5-2]"""
-    excess = sum(len(old.keys) for old in skipped) - MAX_SKIPPED
+    newest = skipped[-MAX_OLD_HEADERS:]
+    excess = sum(len(old.keys) for old in newest) - MAX_SKIPPED
     left: list[SkippedChain] = []
-    for old in skipped[-MAX_OLD_HEADERS:]:
+    for old in newest:
         drop = max(0, min(excess, len(old.keys)))
         keys = {
             index: kept

@@ -27,6 +27,7 @@ WIRE_SIZES: Final = tuple(bucket + WIRE_OVERHEAD for bucket in frame.BUCKETS)
 """1,154, 4,226, 16,514, 65,666 bytes: the only sizes of an established message. [R-9.2-2]"""
 VERSION: Final = 1
 _HEADER: Final = struct.Struct(">BB32sIIIII")
+"""The 54 bytes of a header. [R-7.3-1]"""
 _ZERO_NONCE: Final = bytes(12)
 
 
@@ -140,6 +141,7 @@ def decrypt(session: Session, message: bytes, *, now: int) -> tuple[Session, Fra
     if (version, flags) != (VERSION, 0):  # [R-7.3-2]
         raise SessionError(f"header version {version} with flags {flags}")
     pq_exchange.check_tag(session.exchange, tag)
+    pq_chains.check_limits(session.chains, tag, i, ppn)
     moved, mk_dr = ratchet.take_key(session.ratchet, header_key, dh, pn, n, now)
     chains, mk_pq = pq_chains.take_key(session.chains, tag, i, ppn, now)
     key, expected = chain.message_key(mk_pq, mk_dr, session.transcript, encrypted)

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 
 from .chain import ChainKey, HeaderKey, MessageKey, PqRoot, RootKey
 from .encoding import Reader, lp, u8, u16, u32, u64
+from .frame import CIPHERTEXT_SYMBOLS, KEY_SYMBOLS
 from .keys import DhPrivateKey, DhPublicKey, KemPrivateKey, KemPublicKey, SealPrivateKey
 from .pairing import Held, Pair
 from .pq_chains import QuantumChains, QuantumReceiving, QuantumSending
@@ -215,8 +216,9 @@ def _symbols(have: Received) -> bytes:
     return u8(len(have)) + b"".join(u8(index) + have[index] for index in sorted(have))
 
 
-def _read_symbols(reader: Reader) -> Received:
-    return {reader.u8("symbol"): reader.fixed("symbol", 32) for _ in range(reader.u8("symbols", 38))}
+def _read_symbols(reader: Reader, total: int) -> Received:
+    count = reader.u8("symbols", total - 1)
+    return {reader.u8("symbol", total - 1): reader.fixed("symbol", 32) for _ in range(count)}
 
 
 def _read_exchange(reader: Reader) -> Exchange:
@@ -228,9 +230,9 @@ def _read_exchange(reader: Reader) -> Exchange:
     elif kind == 1:
         state = SendKey(epoch, _read_kem(reader), reader.lp("payload", 2_000), reader.u8("position"))
     elif kind == 2:
-        state = ReceiveCiphertext(epoch, _read_kem(reader), _read_symbols(reader))
+        state = ReceiveCiphertext(epoch, _read_kem(reader), _read_symbols(reader, CIPHERTEXT_SYMBOLS))
     elif kind == 3:
-        state = ReceiveKey(epoch, reader.fixed("mac key", 32), _read_symbols(reader))
+        state = ReceiveKey(epoch, reader.fixed("mac key", 32), _read_symbols(reader, KEY_SYMBOLS))
     elif kind == 4:
         state = HaveKey(epoch, KemPublicKey(reader.fixed("ek", MLKEM_PUBLIC_SIZE)))
     else:

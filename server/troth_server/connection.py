@@ -168,7 +168,7 @@ class Connection:
         return self._close(CloseCode.TAKEN_OVER, "TAKEN_OVER")
 
     def _request(self, request_id: int, request: requests.Request, now: int) -> list[Effect]:
-        """A request that parses, after Hello: first what anybody may ask, then what only an owner may."""
+        """A request that parses, after Hello: first what anybody may ask, then what only an owner may. [R-11.3-1]"""
         command: commands.Command
         match request:
             case requests.Deliver(mailbox, token, envelope):
@@ -285,6 +285,7 @@ class Connection:
         return _answer(request_id, answers.LedgerPage(self._identity.operator, length, tuple(page)))
 
     def _bad_frame(self, request_id: int, code: Code, name: str = "", offset: int = 0) -> list[Effect]:
+        """Name the field and the offset; close at the fifth. [R-11.5-1]"""
         self._bad += 1
         limit = {Code.UNSUPPORTED_VERSION: VERSION, Code.TOO_LARGE: MAX_ENVELOPE}.get(code, 0)
         refusal = _answer(request_id, answers.Error(code, name, offset, limit))

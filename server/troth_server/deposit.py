@@ -55,7 +55,7 @@ class Queue:
     envelope_bytes: int
 
     def takes(self, size: int, quotas: Quotas) -> bool:
-        """Whether one more envelope of ``size`` bytes is within the quotas."""
+        """Whether one more envelope of ``size`` bytes is within the quotas; if not, nothing makes room. [R-11.5-3]"""
         return self.envelopes < quotas.envelopes and self.envelope_bytes + size <= quotas.envelope_bytes
 
 

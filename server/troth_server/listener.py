@@ -84,7 +84,7 @@ class Listener:
         on_event: Observer | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``tls`` None means plain WebSockets, which only a loopback address may have; UserError.
+        """``tls`` None means plain WebSockets, which only a loopback address may have; UserError. [R-11.1-3]
 
         ``sock`` is used instead of ``config.bind`` and ``config.port`` if it is given.
         """
@@ -122,7 +122,7 @@ class Listener:
                 sock=sock,
                 ssl=None if self._tls is None else self._tls.context,
                 backlog=BACKLOG,
-                compression=None,
+                compression=None,  # [R-11.1-1]
                 process_request=self._admit,
                 server_header=None,
                 open_timeout=OPEN_SECONDS,
@@ -160,7 +160,7 @@ class Listener:
         self._store.submit(ask.command, lambda outcome: self._post(session, ask, outcome))
 
     def subscribe(self, session: Session, mailbox: bytes) -> None:
-        """The newest Fetch of a mailbox gets its deposits; the one before is closed. [R-11.4-6]"""
+        """The newest Fetch of a mailbox gets its deposits; the one before is closed. [R-11.4-7]"""
         before = self._subscribers.get(mailbox)
         self._subscribers[mailbox] = session
         if before is not None and before is not session:
@@ -213,7 +213,7 @@ class Listener:
                 del self._subscribers[mailbox]
 
     def _admit(self, peer: ServerConnection, request: Request) -> Response | None:
-        """Refuse browsers (they send Origin), other paths, and more connections than we have memory for."""
+        """Refuse browsers (they send Origin), other paths, and more connections than we have memory for. [R-11.1-2]"""
         refusal: tuple[http.HTTPStatus, str] | None = None
         if request.path != PATH:
             refusal = http.HTTPStatus.NOT_FOUND, "Not found.\n"

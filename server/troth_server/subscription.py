@@ -2,7 +2,7 @@
 
 Envelopes go out in the order of their numbers, at most ``window`` ahead of acknowledgements. Because they go out in
 order, a number up to the highest one sent that is not waiting for its acknowledgement is no longer in the queue; to
-acknowledge it again is harmless and answered OK, on a later connection too. Pure: SPEC.md section 11.4.
+acknowledge it again is harmless and answered OK, on a later connection too. Pure: SPEC.md section 11.4. [R-11.4-2]
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Subscription:
         return effects + self._drain() + self.load(now)
 
     def knows(self, numbers: Sequence[int]) -> bool:
-        """Whether each number was sent here, or lies below what was sent and is gone already. [R-11.4-5]"""
+        """Whether each number was sent here, or lies below what was sent and is gone already. [R-11.4-8]"""
         return all(number in self._waiting or 0 < number <= self._high for number in numbers)
 
     def forgotten(self, numbers: Sequence[int], now: int) -> list[Effect]:

@@ -12,7 +12,7 @@ from troth_protocol.errors import StorageError, UserError
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A server context and the hash of its public key, which owners' proofs are bound to."""
+    """A server context and the hash of its public key, which owners' proofs are bound to. [R-11.1-3]"""
 
     context: ssl.SSLContext = field(repr=False)
     key_hash: bytes = field(repr=False)

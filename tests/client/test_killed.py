@@ -7,82 +7,14 @@ Nothing is mocked: the `troth` and `troth-relay` commands, TLS on loopback, vaul
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-BIN = Path(sys.executable).parent
-
-
-class Stand:
-    """A relay process that can be killed and started again, and two profiles."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "passphrase").write_text("correct horse\n")
-        self.environment = {**os.environ, "TROTH_PASSPHRASE_FILE": str(folder / "passphrase")}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        data = str(folder / "relay")
-        made = ["init", "--data", data, "--host", "127.0.0.1", "--bind", "127.0.0.1", "--port", str(port)]
-        subprocess.run([BIN / "troth-relay", *made], check=True, capture_output=True)
-        self.link = subprocess.run(
-            [BIN / "troth-relay", "card", "--data", data], check=True, capture_output=True, text=True
-        ).stdout.strip()
-        self.process = self.serve()
-
-    def serve(self) -> subprocess.Popen[str]:
-        """Start the relay and wait until it serves."""
-        process = subprocess.Popen(
-            [BIN / "troth-relay", "serve", "--data", str(self.folder / "relay")], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("serving")
-        return process
-
-    def restart(self) -> None:
-        """SIGKILL, then a new process on the same files."""
-        self.process.kill()
-        self.process.wait()
-        self.process = self.serve()
-
-    def troth(self, who: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """One verb, to its end."""
-        return subprocess.run(
-            [BIN / "troth", "--profile", str(self.folder / who), "--json", *arguments],
-            input=stdin, capture_output=True, text=True, env=self.environment, timeout=120, check=False,
-        )  # fmt: skip
-
-    def killed(self, who: str, after: float, *arguments: str, stdin: str) -> None:
-        """One verb, killed with SIGKILL after so many seconds if it still runs."""
-        process = subprocess.Popen(
-            [BIN / "troth", "--profile", str(self.folder / who), *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
-            env=self.environment,
-        )  # fmt: skip
-        assert process.stdin is not None
-        with process.stdin as pipe:
-            pipe.write(stdin)
-        try:
-            process.wait(after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-
-    def texts(self, who: str, contact: str, *states: str) -> list[str]:
-        """A side's view of the conversation."""
-        lines = self.troth(who, "history", contact, "--limit", "100000").stdout.splitlines()
-        parsed = [json.loads(line) for line in lines]
-        return [line["text"] for line in parsed if line["state"] in states]
+from client.stand import Stand
 
 
 @pytest.fixture

@@ -61,6 +61,7 @@ def test_welcome_names_the_relay_its_nonce_and_its_ledger() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 255, 65_535])
 def test_another_version_is_answered_with_ours_and_closed(version: int) -> None:
+    """[R-11.2-1]"""
     refusal, close = parsed(say(fresh(), requests.Hello(version)))
     assert refusal == answers.Error(Code.UNSUPPORTED_VERSION, limit=VERSION)
     assert close == Close(CloseCode.POLICY, "UNSUPPORTED_VERSION")
@@ -82,6 +83,7 @@ def test_nothing_is_done_before_hello(request_: requests.Request) -> None:
 
 @pytest.mark.parametrize("request_", OWNERS, ids=lambda r: type(r).__name__)
 def test_owners_requests_need_a_proof(request_: requests.Request) -> None:
+    """[R-11.3-1]"""
     core = welcomed()
     for attempt in range(1, UNPROVED + 1):
         effects = say(core, request_)
@@ -104,6 +106,7 @@ def test_an_owners_requests_speak_for_the_proved_mailbox(request_: requests.Requ
 
 
 def test_a_proof_opens_its_mailbox_once() -> None:
+    """[R-10.1-5]"""
     core = owner()
     assert code(say(core, proof())) == Code.REFUSED
     assert core.mailbox == BOX.hash
@@ -118,6 +121,7 @@ def test_a_proof_opens_its_mailbox_once() -> None:
     ids=["secret", "server nonce", "relay", "TLS key", "client nonce"],
 )  # fmt: skip
 def test_wrong_proofs_and_unknown_mailboxes_get_the_same_bytes(wrong: requests.Prove) -> None:
+    """[R-10.1-4] [R-11.5-2]"""
     core = welcomed()
     (asked,) = say(core, wrong)
     assert isinstance(asked, Ask)
@@ -151,6 +155,7 @@ def test_a_failing_store_during_a_proof_leaves_the_connection_unproved() -> None
 
 
 def test_every_truncation_and_every_trailing_byte_is_a_bad_frame() -> None:
+    """[R-11.5-1]"""
     for request in EVERY:
         frame = requests.encode(9, request)
         cuts = itertools.chain(range(min(len(frame), 260)), range(len(frame) - 40, len(frame)))

@@ -94,6 +94,7 @@ async def test_the_ledger_is_served_as_it_is_on_disk(relay: Relay) -> None:
 
 
 async def test_a_proof_made_for_another_tls_key_opens_nothing(relay: Relay) -> None:
+    """[R-10.1-4]"""
     box = Box()
     client = await relay.client()
     await client.create(box, relay.listener.now())
@@ -103,6 +104,7 @@ async def test_a_proof_made_for_another_tls_key_opens_nothing(relay: Relay) -> N
 
 
 async def test_the_window_holds_until_acknowledged(relay: Relay) -> None:
+    """[R-11.4-3]"""
     box = Box()
     owner, sender = await relay.owner(box), await relay.client()
     for number in range(5):
@@ -124,6 +126,7 @@ async def test_the_window_holds_until_acknowledged(relay: Relay) -> None:
 
 
 async def test_a_newer_fetch_takes_over_and_unacknowledged_envelopes_come_again(relay: Relay) -> None:
+    """[R-11.4-7]"""
     box = Box()
     old, sender = await relay.owner(box), await relay.client()
     for number in (1, 2, 3):
@@ -162,6 +165,7 @@ async def test_two_owners_may_be_connected_as_long_as_one_fetches(relay: Relay) 
 async def test_other_paths_and_browsers_are_turned_away(
     relay: Relay, path: str, headers: dict[str, str], status: int
 ) -> None:
+    """[R-11.1-2]"""
     with pytest.raises(InvalidStatus) as refused:
         await connect(
             f"wss://127.0.0.1:{relay.listener.port}{path}", ssl=unverified(), proxy=None, additional_headers=headers
@@ -171,6 +175,7 @@ async def test_other_paths_and_browsers_are_turned_away(
 
 
 async def test_compression_is_not_negotiated_and_no_version_is_told(relay: Relay) -> None:
+    """[R-11.1-1]"""
     async with connect(
         f"wss://127.0.0.1:{relay.listener.port}{PATH}", ssl=unverified(), proxy=None, compression="deflate"
     ) as socket:
@@ -186,6 +191,7 @@ async def test_text_is_refused(relay: Relay) -> None:
 
 @pytest.mark.parametrize(("size", "code"), [(MAX_FRAME + 1, 1009), (10 * MAX_FRAME, 1009)])
 async def test_an_oversized_message_closes_the_connection(relay: Relay, size: int, code: int) -> None:
+    """[R-11.2-2]"""
     client = await relay.client()
     await client.socket.send(bytes(size))
     assert (await closed(client))[0] == code
@@ -256,6 +262,7 @@ async def test_a_half_made_connection_ends(
 
 
 async def test_old_tls_is_refused(relay: Relay) -> None:
+    """[R-11.1-3]"""
     context = unverified()
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -282,6 +289,7 @@ async def test_more_connections_than_configured_are_told_busy(
 
 
 async def test_plain_is_for_loopback_only(founded: tuple[Config, LedgerFile], tmp_path: Path) -> None:
+    """[R-11.1-3]"""
     config, ledger = founded
     store = STORES["sqlite"](tmp_path, config.quotas, no_fatal)
     with pytest.raises(UserError, match="loopback"):
@@ -316,6 +324,7 @@ def memory() -> int:
 
 
 async def test_a_slow_reader_costs_little_and_loses_nothing(relay: Relay) -> None:
+    """[R-11.1-4]"""
     box = Box()
     sender = await relay.client()
     owner = await relay.owner(box)
@@ -348,6 +357,36 @@ async def test_a_slow_reader_costs_little_and_loses_nothing(relay: Relay) -> Non
     await sender.close()
 
 
+async def test_live_envelopes_do_not_pile_up_for_a_slow_reader(relay: Relay) -> None:
+    box = Box()
+    sender, owner = await relay.client(), await relay.owner(box)
+    assert await owner.fetch_all() == []
+    owner.socket.transport.pause_reading()
+    for number in range(60):
+        assert await sender.deliver(box, number, 65_666) == OK
+    (slow,) = [each for each in peers(relay) if each.paused]
+    assert slow.transport.get_write_buffer_size() < limits.PAGE_BYTES + limits.WRITE_HIGH + 140_000
+    owner.socket.transport.resume_reading()
+    for number in range(60):
+        live = await owner.push()
+        assert isinstance(live, answers.Envelope)
+        assert live.envelope == envelope(number, 65_666)
+    await owner.close()
+    await sender.close()
+
+
+async def test_a_client_that_asks_without_reading_is_not_read_either(relay: Relay) -> None:
+    client = await relay.client()
+    client.socket.transport.pause_reading()
+    ids = [await client.send(requests.Ledger(0)) for _ in range(2_000)]
+    await asyncio.sleep(0.3)
+    (peer,) = peers(relay)
+    assert peer.transport.get_write_buffer_size() < 2 * limits.WRITE_HIGH
+    client.socket.transport.resume_reading()
+    assert [(await client.read())[0] for _ in ids] == ids
+    await client.close()
+
+
 async def test_a_peer_that_is_gone_without_a_word_is_noticed(
     founded: tuple[Config, LedgerFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -369,6 +408,7 @@ async def test_a_peer_that_is_gone_without_a_word_is_noticed(
 async def test_a_reader_that_never_reads_is_cut_off_and_finds_all_later(
     founded: tuple[Config, LedgerFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """[R-11.1-4]"""
     monkeypatch.setattr("troth_server.peer.SEND_SECONDS", 0.3)
     monkeypatch.setattr("troth_server.listener.PATROL_SECONDS", 0.05)
     box = Box()

@@ -135,7 +135,10 @@ async def test_no_log_line_names_anything(served: Served) -> None:
 
 
 async def test_nothing_acknowledged_is_lost_to_kill_9(served: Served) -> None:
-    """Five lives: senders and a receiver at work, SIGKILL at some moment, retries, and everything once, in order."""
+    """Five lives: senders and a receiver at work, SIGKILL at some moment, retries, and everything once, in order.
+
+    [R-11.4-1]
+    """
     now, chance = int(time.time()), random.Random(20_241_121)
     boxes = [Box() for _ in range(4)]
     counters = dict.fromkeys(range(8), 0)  # sender s delivers to box s % 4, numbers 1000 * s + 0, 1, 2 ...

@@ -117,6 +117,7 @@ def test_no_id_key_or_secret_is_in_the_files_that_should_not_be(tmp_path: Path) 
 
 
 def test_an_acknowledged_envelope_is_in_no_file_after_a_sweep(tmp_path: Path) -> None:
+    """[R-11.4-6]"""
     store = opened(tmp_path)
     box = made(store)
     marker = b"PLANTED-MARKER-IN-A-CIPHERTEXT"
@@ -132,6 +133,24 @@ def test_an_acknowledged_envelope_is_in_no_file_after_a_sweep(tmp_path: Path) ->
     store.close()
     store = opened(tmp_path)
     assert [row.number for row in queued(store, box).rows] == [51]
+    store.close()
+
+
+def test_the_log_is_overwritten_before_it_is_truncated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = opened(tmp_path)
+    deliver(store, made(store), 1)
+    seen: list[bytes] = []
+    fsync = os.fsync
+
+    def spy(handle: int) -> None:
+        fsync(handle)
+        seen.append((tmp_path / "relay.db-wal").read_bytes())
+
+    monkeypatch.setattr(os, "fsync", spy)
+    ask(store, commands.Expire(NOW))
+    (content,) = seen
+    assert len(content) > 4_096
+    assert not any(content)
     store.close()
 
 

@@ -100,6 +100,7 @@ def test_creating_the_same_mailbox_again_is_done_and_another_owners_refused(stor
 
 
 def test_two_epochs_are_live_and_a_third_ends_the_first(store: Store) -> None:
+    """[R-10.2-3]"""
     box = made(store)
     second, third = Box(box.mailbox), Box(box.mailbox)
     for newer in (second, second):
@@ -132,6 +133,7 @@ def test_whatever_is_not_there_is_refused(store: Store, command: commands.Comman
 
 
 def test_a_token_brings_one_envelope_however_often_it_is_sent(store: Store) -> None:
+    """[R-10.2-4]"""
     box = made(store)
     assert stored(deliver(store, box, 1))
     for _ in range(100):
@@ -149,6 +151,7 @@ def test_a_spent_token_stays_spent_after_its_envelope_is_acknowledged(store: Sto
 
 
 def test_wrong_and_expired_tokens_are_refused(store: Store) -> None:
+    """[R-10.2-2]"""
     box = made(store, expires=NOW + 100)
     assert deliver(store, Box(box.mailbox), 1) == Refused()
     assert deliver(store, Box(key=box.key), 1) == Refused()
@@ -159,6 +162,7 @@ def test_wrong_and_expired_tokens_are_refused(store: Store) -> None:
 
 
 def test_of_two_concurrent_spends_of_a_nonce_one_wins(store: Store) -> None:
+    """[R-10.2-4]"""
     box = made(store)
     for number in range(4):
         outcomes: list[Outcome] = []
@@ -189,6 +193,7 @@ def test_the_mark_tells_the_owner_by_what_right_it_came(store: Store) -> None:
 
 
 def test_an_epochs_memory_of_nonces_is_bounded() -> None:
+    """[R-10.2-5]"""
     box = Box()
     epoch = deposit.Epoch(1, box.key, NOW + 1, MAX_SPENT_PER_EPOCH, None)
     known = deposit.Epoch(1, box.key, NOW + 1, MAX_SPENT_PER_EPOCH, sha256(envelope(1)))
@@ -203,6 +208,7 @@ def test_an_epochs_memory_of_nonces_is_bounded() -> None:
 
 
 def test_envelopes_go_out_in_the_order_they_came(store: Store) -> None:
+    """[R-11.4-2]"""
     box, other = made(store), made(store)
     for number in range(4):
         deliver(store, box, number)
@@ -223,6 +229,7 @@ def test_a_number_is_never_given_out_twice(store: Store) -> None:
 
 
 def test_a_full_queue_answers_quota_and_loses_nothing(store: Store) -> None:
+    """[R-11.5-3]"""
     box = made(store)
     for number in range(4):
         assert stored(deliver(store, box, number))
@@ -254,6 +261,7 @@ def test_acknowledged_envelopes_are_gone_and_only_ones_own(store: Store) -> None
 
 
 def test_undelivered_envelopes_expire_after_14_days_and_give_their_room_back(store: Store) -> None:
+    """[R-11.4-5]"""
     box = made(store)
     for number in range(4):
         deliver(store, box, number, now=NOW + number)
@@ -288,6 +296,7 @@ def test_the_view_shows_sizes_and_heads_and_nothing_that_opens_anything(store: S
 
 
 def test_each_leaf_is_handed_out_once(store: Store) -> None:
+    """[R-10.4-3]"""
     box = made(store)
     publish(store, box, uses=5)
     assert put(store, box, 0, 1) == Done()
@@ -328,6 +337,7 @@ def test_a_leaf_that_contradicts_another_is_rejected_and_a_new_batch_replaces(st
 
 
 def test_one_use_pays_for_one_leaf_eight_envelopes_and_eight_fetches(store: Store) -> None:
+    """[R-10.4-2]"""
     box = made(store)
     publish(store, box, uses=1)
     put(store, box, 0, 1)
@@ -365,6 +375,7 @@ def test_a_full_queue_spends_no_envelope_of_a_card(store: Store) -> None:
 
 
 def test_publishing_again_keeps_the_counters_unless_the_card_is_new(store: Store) -> None:
+    """[R-10.4-1]"""
     box = made(store)
     publish(store, box, uses=1)
     put(store, box, 0, 1, 2)
@@ -399,6 +410,7 @@ def test_cards_are_limited(store: Store) -> None:
 
 
 def test_a_spare_is_good_for_one_envelope_in_24_hours(store: Store) -> None:
+    """[R-10.3-2]"""
     box = made(store)
     assert spare(store, box, 1) == Refused()
     ask(store, commands.ChangeSpares(box.hash, (SPARE,), ()))
@@ -413,6 +425,7 @@ def test_a_spare_is_good_for_one_envelope_in_24_hours(store: Store) -> None:
 
 
 def test_registering_a_spare_again_does_not_renew_it_and_revoking_ends_it(store: Store) -> None:
+    """[R-10.3-3]"""
     box = made(store)
     ask(store, commands.ChangeSpares(box.hash, (SPARE,), ()))
     spare(store, box, 1)

@@ -62,6 +62,7 @@ def test_an_empty_queue_is_drained_at_once() -> None:
 
 
 def test_drained_waits_for_the_acknowledgement_of_what_was_queued() -> None:
+    """[R-11.4-4]"""
     core, asked = fetch(4)
     assert sent(core.result(asked, page(1, 2), NOW)) == [1, 2]
     assert sent(acknowledge(core, 1)) == []
@@ -71,6 +72,7 @@ def test_drained_waits_for_the_acknowledgement_of_what_was_queued() -> None:
 
 
 def test_the_window_is_never_exceeded_and_refills() -> None:
+    """[R-11.4-3]"""
     core, asked = fetch(2)
     effects = core.result(asked, page(1, 2, more=True, last=5), NOW)
     assert sent(effects) == [1, 2]
@@ -79,6 +81,24 @@ def test_the_window_is_never_exceeded_and_refills() -> None:
     (asked,) = asks(acknowledge(core, 1))
     assert asked.command == commands.LoadQueue(BOX.hash, 2, 1, NOW)
     assert sent(core.result(asked, page(3, more=True, last=6), NOW)) == [3]
+
+
+def test_live_envelopes_keep_within_the_window_and_in_order() -> None:
+    core, asked = fetch(2)
+    core.result(asked, page(), NOW)
+    assert sent(core.deposited(row(1), NOW)) == [1]
+    assert sent(core.deposited(row(2), NOW)) == [2]
+    assert core.deposited(row(3), NOW) == []
+    (asked,) = asks(acknowledge(core, 1))
+    assert asked.command == commands.LoadQueue(BOX.hash, 2, 1, NOW)
+    core.result(asked, page(3, more=True), NOW)
+    core, asked = fetch(2)
+    core.result(asked, page(last=7), NOW)
+    for odd in (7, 9):  # one that was sent already, one that leaves a gap: ask the store
+        effects = core.deposited(row(odd), NOW)
+        assert sent(effects) == []
+        (asked,) = asks(effects)
+        core.result(asked, page(last=7), NOW)
 
 
 def test_a_deposit_during_a_load_is_looked_for_again() -> None:
@@ -90,6 +110,7 @@ def test_a_deposit_during_a_load_is_looked_for_again() -> None:
 
 
 def test_unknown_acknowledgements_change_nothing() -> None:
+    """[R-11.4-8]"""
     core, asked = fetch(4)
     core.result(asked, page(3, 4, last=4), NOW)
     for numbers in ((5,), (0,), (3, 5), (2**64 - 1,)):
@@ -98,6 +119,7 @@ def test_unknown_acknowledgements_change_nothing() -> None:
 
 
 def test_a_repeated_acknowledgement_is_ok_also_on_a_later_connection() -> None:
+    """[R-11.4-8]"""
     core, asked = fetch(4)
     core.result(asked, page(3, last=3), NOW)
     acknowledge(core, 3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from typing import Final
 
@@ -116,7 +117,8 @@ class Direct:
         except ssl.SSLError as error:
             raise NetworkError(f"no TLS connection to the relay ({error.reason or 'handshake failed'})") from None
         except OSError as error:
-            reason = error.strerror or "connection refused or host not found"
+            # asyncio puts the address into its own text, and an error shows no address
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "host not found or no answer"
             raise NetworkError(f"the relay cannot be reached ({reason})") from None
         except (InvalidHandshake, InvalidURI, EOFError):
             raise NetworkError("what answers at the relay's address is not a troth relay") from None

@@ -157,7 +157,7 @@ def _delete(sql: sqlite3.Connection, box: int, where: str, which: tuple[int | st
 
 
 def expire(sql: sqlite3.Connection, command: commands.Expire) -> Outcome:
-    """Drop undelivered envelopes and token keys past their time, and with a key the nonces spent under it."""
+    """Drop undelivered envelopes and token keys past their time, with a key the nonces spent under it. [R-11.4-5]"""
     boxes = sql.execute("SELECT DISTINCT mailbox FROM envelopes WHERE expires <= ?", (command.now,)).fetchall()
     for (box,) in boxes:
         _delete(sql, box, "WHERE mailbox = ? AND expires <= ?", (box, command.now))

@@ -149,7 +149,7 @@ class Database:
             self.sql.executescript(f"BEGIN; {TABLES} {marks} COMMIT;")
 
     def scrub(self) -> None:
-        """Leave no deleted row in the write-ahead log: zero what was checkpointed, then truncate.
+        """Leave no deleted row in the write-ahead log: zero what was checkpointed, then truncate. [R-11.4-6]
 
         After a complete RESTART checkpoint the log holds nothing that the database file has not; a crash while it is
         being overwritten leaves a log without a valid header, which SQLite reads as an empty one.

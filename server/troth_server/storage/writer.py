@@ -1,4 +1,4 @@
-"""One thread that carries out commands in groups: one transaction, one fsync, and only then the outcomes.
+"""One thread that carries out commands in groups: one transaction, one fsync, and only then the outcomes. [R-11.4-1]
 
 If anything in a group fails, the group is rolled back and each of its commands is tried again in a transaction of its
 own, so one command's failure is its own. On a full disk what only reads or deletes still works (``reserve``), and what

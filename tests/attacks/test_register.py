@@ -1,0 +1,58 @@
+"""README.md lists every attack and every test of one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+PAGE: Final = (HERE / "README.md").read_text(encoding="utf-8")
+ROWS: Final = {
+    cells[0]: cells[2]
+    for line in PAGE.splitlines()
+    if line.startswith("| A-") and len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 3
+}
+IDS: Final = re.findall(r"A-\d\d", PAGE.split("Ids:")[1].split("|")[0])
+
+
+def functions(path: Path) -> dict[str, str]:
+    """The test functions of a file with their docstrings."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def named_in(row: str) -> list[str]:
+    """The tests a row names."""
+    return re.findall(r"`([^`]+)`", row)
+
+
+def test_every_id_has_one_row() -> None:
+    assert len(IDS) == len(set(IDS))
+    assert list(ROWS) == IDS
+    assert len(re.findall(r"^\| A-", PAGE, re.MULTILINE)) == len(ROWS)
+
+
+def test_every_row_names_tests_that_exist_or_says_that_there_are_none() -> None:
+    for identifier, row in ROWS.items():
+        if row == "not built yet":
+            continue
+        assert named_in(row), identifier
+        for test in named_in(row):
+            place, _, name = test.partition("::")
+            assert name in functions(HERE / place), test
+
+
+def test_every_test_of_an_attack_is_in_its_row_and_says_its_id() -> None:
+    found = 0
+    for path in sorted(HERE.glob("test_*.py")):
+        for name, said in functions(path).items():
+            if match := re.match(r"test_a(\d\d)_", name):
+                found += 1
+                identifier = f"A-{match[1]}"
+                assert said.startswith(identifier), name
+                assert f"{path.name}::{name}" in named_in(ROWS[identifier]), name
+                for other in re.findall(r"A-\d\d", said):
+                    assert other in ROWS
+    assert found > 60
