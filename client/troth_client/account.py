@@ -203,7 +203,7 @@ def _wanted(journal: Journal) -> Iterator[tuple[Reference, requests.Request]]:
             capability = token.capability_hash(card.capability) if card.uses else bytes(32)
             yield (
                 Reference(Step.PUBLISH, card.lookup, latest.hash),
-                requests.Publish(card.lookup, capability, card.uses, bundle),
+                requests.Publish(card.lookup, capability, card.uses, latest.secrets.batch, bundle),
             )
     for _, peer in journal.peers.items():
         if peer.spare != bytes(32) and not peer.spare_registered:

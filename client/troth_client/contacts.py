@@ -34,6 +34,16 @@ def check_name(journal: Journal, name: str, fingerprint: bytes) -> str:
     return normal
 
 
+def adopt_name(journal: Journal, contact: Contact) -> Contact:
+    """The contact under the name they claim, if it has none of ours, may be used and is nobody else's. [R-13.1-10]"""
+    if contact.name:
+        return contact
+    try:
+        return replace(contact, name=check_name(journal, contact.claimed, contact.fingerprint))
+    except UserError:
+        return contact
+
+
 def add(journal: Journal, event: Add) -> None:
     """Keep the card and fetch the bundle behind it; nothing of ours goes out before it is verified."""
     card = event.card
@@ -133,7 +143,8 @@ def accept(journal: Journal, event: Accept) -> None:
     if contact.standing is not Standing.REQUEST:
         raise NotReady("there is no open request from this person")
     name = check_name(journal, event.name, contact.fingerprint)
-    journal.contacts.put(contact.fingerprint, replace(contact, standing=Standing.ACTIVE, name=name))
+    accepted = adopt_name(journal, replace(contact, standing=Standing.ACTIVE, name=name))
+    journal.contacts.put(contact.fingerprint, accepted)
     announce(journal, contact.fingerprint)
     journal.notify(What.CONTACT, contact.fingerprint)
 

@@ -42,7 +42,7 @@ from .events import (
 )
 from .lanes import Lane, Line
 from .messenger import Messenger
-from .records import KnownRelay
+from .records import KnownRelay, Standing
 from .routes.route import Route
 from .vault.store import Vault
 from .views import ContactView, MessageView
@@ -339,7 +339,8 @@ class Driver:
         for contact in self._messenger.contacts():
             _, unread, last = self._vault.counts(contact.fingerprint)
             epoch = self._messenger.epoch(contact.fingerprint)
-            name = contact.name or contact.claimed or contact.fingerprint.hex()[:16]
+            claimed = contact.claimed if contact.standing is Standing.REQUEST else ""
+            name = contact.name or claimed or contact.fingerprint.hex()[:16]
             views.append(
                 ContactView(
                     contact.fingerprint, name, contact.claimed, contact.standing, contact.verified, epoch >= 2,

@@ -114,7 +114,9 @@ def _show(journal: Journal, peer: Peer, said: Content) -> None:
             AddMessage(contact.fingerprint, said.id, MessageState.RECEIVED, said.sent, journal.now, said.text)
         )
     elif isinstance(said, Profile) and said.name != contact.claimed:
-        journal.contacts.put(contact.fingerprint, replace(contact, claimed=said.name))
+        known = replace(contact, claimed=said.name)
+        known = known if contact.standing is Standing.REQUEST else contacts.adopt_name(journal, known)
+        journal.contacts.put(contact.fingerprint, known)
         journal.notify(What.CONTACT, contact.fingerprint)
     elif isinstance(said, Unknown) and not said.ignorable:
         notice(journal, contact.fingerprint, "a message of a kind this version of troth does not know")

@@ -95,12 +95,17 @@ async def _window(driver: Driver) -> int:
     return 0
 
 
+def _called(view: ContactView, typed: str) -> bool:
+    return view.name.casefold() == typed.strip().casefold()
+
+
 def find(driver: Driver, typed: str, *standings: Standing) -> ContactView:
     """The contact with this name, or whose fingerprint starts so; NoSuchContact."""
     views = [view for view in driver.contacts() if not standings or view.standing in standings]
-    wanted = typed.strip()
-    start = wanted.replace(" ", "").casefold()
-    named = [view for view in views if view.name.casefold() == wanted.casefold()]
+    if not standings and any(_called(view, typed) for view in views if view.standing is not Standing.REQUEST):
+        views = [view for view in views if view.standing is not Standing.REQUEST]  # strangers claim any name they like
+    start = typed.replace(" ", "").casefold()
+    named = [view for view in views if _called(view, typed)]
     if not named and len(start) >= 4:
         named = [view for view in views if view.fingerprint.hex().startswith(start)]
     if not named:

@@ -16,7 +16,7 @@ class ContactView:
 
     fingerprint: bytes = field(repr=False)
     name: str = field(repr=False)
-    """The name we gave, else the one they give themselves, else the start of the fingerprint; not yet made inert."""
+    """The name we know them by, nobody else's, or the start of the fingerprint; a stranger's is what they claim."""
     claimed: str = field(repr=False)
     standing: Standing
     verified: bool

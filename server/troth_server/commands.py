@@ -46,6 +46,7 @@ class PutBundle:
     lookup: bytes = field(repr=False)
     capability: bytes = field(repr=False)
     uses: int
+    batch: bytes = field(repr=False)
     bundle: bytes = field(repr=False)
 
 

@@ -210,8 +210,8 @@ class Connection:
                 if not now < expires <= now + EPOCH_AHEAD:
                     return self._bad_frame(request_id, Code.BAD_FRAME, "expires")
                 command = commands.AddEpoch(mailbox, key, expires)
-            case requests.Publish(lookup, capability, uses, bundle):
-                command = commands.PutBundle(mailbox, mailbox_hash(lookup), capability, uses, bundle)
+            case requests.Publish(lookup, capability, uses, batch, bundle):
+                command = commands.PutBundle(mailbox, mailbox_hash(lookup), capability, uses, batch, bundle)
             case requests.Unpublish(lookup):
                 command = commands.RemoveBundle(mailbox, mailbox_hash(lookup))
             case requests.AddLeaves(batch, leaves):

@@ -59,7 +59,7 @@ def test_a45_lengths_do_not_tell_the_type() -> None:
     """A-45: short contents of all types are 1,154 bytes; nothing is any other length. [R-9.2-2]"""
     alice, _ = open_sessions("types")
     address = person("alice").address(SOURCE)
-    short = [Text(bytes(16), 0, "ok"), Profile("Ann"), Profile(""), TopUp()]
+    short: list[content.Inner] = [Text(bytes(16), 0, "ok"), Profile("Ann"), Profile(""), TopUp()]
     contents = [(int(one.TYPE), one.encode()) for one in short]
     contents += [(int(kind), bytes(20)) for kind in ContentType] + [(0x8001, b"")]
     for kind, raw in contents:

@@ -47,7 +47,8 @@ def count_derivations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a21_skip_flood(field: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A-21: an authentic header that asks for too much costs one decryption of 54 bytes. [R-7.5-1]"""
     alice, bob = open_sessions("flood")
-    message = craft(alice, SOURCE, PADDED, **{field: value})
+    header: dict[str, Any] = {field: value}
+    message = craft(alice, SOURCE, PADDED, **header)
     before, made = frozen(bob), count_derivations(monkeypatch)
     with pytest.raises(TooManySkipped):
         session.decrypt(bob, message, now=NOW)
@@ -69,7 +70,8 @@ def test_a21_skip_flood_at_a_step(field: str, value: int, monkeypatch: pytest.Mo
         sides[turn % 2], message = session.encrypt(sender, TEXT, bytes(20), randomness=SOURCE)
         sides[1 - turn % 2], _ = session.decrypt(receiver, message, now=NOW)
     assert sender.chains.sending.number == receiver.chains.receiving.number + 1
-    message = craft(sender, SOURCE, PADDED, **{field: value})
+    header: dict[str, Any] = {field: value}
+    message = craft(sender, SOURCE, PADDED, **header)
     before, made = frozen(receiver), count_derivations(monkeypatch)
     with pytest.raises(TooManySkipped):
         session.decrypt(receiver, message, now=NOW)

@@ -237,7 +237,7 @@ def test_hostile_text_is_shown_inert(stand: Stand) -> None:
 
 
 def test_hostile_names_are_refused_or_inert(stand: Stand, tmp_path: Path) -> None:
-    """A name we give holds no control character; one they claim is inert and never mistaken for a mark. [R-9.3-5]"""
+    """A name we give holds no control character; one they claim is inert and never mistaken. [R-9.3-5] [R-13.1-10]"""
     refused(stand.troth("cleo", "init", "--relay", stand.link, "--name", "x" * 300), 1, "BAD_TEXT")
     evil = "[verified] \u202eneB\x1b[1m"
     refused(stand.troth("cleo", "init", "--relay", stand.link, "--name", evil), 1, "BAD_TEXT")

@@ -164,7 +164,11 @@ async def test_a_request_shows_who_they_say_they_are_and_nothing_can_be_written(
 async def test_accepting_gives_a_name_and_a_composer() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(STRANGER)
+        await opened.type("hello")
+        await opened.pilot.press("enter", "tab")
         await opened.type("Fair Eve")
+        await opened.pilot.press("enter")
+        assert opened.fake.events == []
         await opened.pilot.press("enter")
         await opened.until(lambda: opened.composer.display)
         assert opened.fake.events == [Accept(STRANGER, "Fair Eve")]
@@ -185,7 +189,7 @@ async def test_a_name_that_is_refused_is_said() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(STRANGER)
         opened.fake.failure = UserError("another contact has this name already")
-        await opened.pilot.press("B", "enter")
+        await opened.pilot.press("tab", "B", "enter", "enter")
         await opened.shows("another contact has this name")
         assert not opened.composer.display
 
@@ -193,7 +197,7 @@ async def test_a_name_that_is_refused_is_said() -> None:
 async def test_declining_forgets_them() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(STRANGER)
-        await opened.pilot.press("tab", "tab", "enter")
+        await opened.pilot.press("tab", "tab", "tab", "enter")
         await opened.until(lambda: opened.fake.events == [Decline(STRANGER)])
         await opened.until(lambda: "Eve" not in opened.screen)
 

@@ -64,15 +64,19 @@ def test_the_stored_hash_alone_makes_no_proof() -> None:
         assert not ownership.verify(kept, guess, *CONTEXT)
 
 
+def private_key(kind: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey:
+    """A key of a kind that certificates carry."""
+    if kind == "rsa":
+        return rsa.generate_private_key(65_537, 2_048)
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    return ec.generate_private_key(ec.SECP256R1() if kind == "p256" else ec.SECP384R1())
+
+
 @pytest.mark.parametrize("kind", ["p256", "rsa", "ed25519", "old"])
 def test_the_key_hash_is_that_of_an_x509_library(kind: str) -> None:
     """[R-10.1-3]: SHA-256 over the SubjectPublicKeyInfo, for keys of any kind and certificates of any size."""
-    key = {
-        "p256": lambda: ec.generate_private_key(ec.SECP256R1()),
-        "rsa": lambda: rsa.generate_private_key(65_537, 2_048),
-        "ed25519": ed25519.Ed25519PrivateKey.generate,
-        "old": lambda: ec.generate_private_key(ec.SECP384R1()),
-    }[kind]()
+    key = private_key(kind)
     names = ["x" * 60] * 5 if kind == "old" else ["relay"]
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one) for one in names])
     start = datetime.datetime.fromtimestamp(NOW, datetime.UTC)

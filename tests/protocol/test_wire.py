@@ -21,7 +21,7 @@ REQUESTS: list[tuple[requests.Request, int, bytes]] = [
     (requests.Create(A, B, C, 9, b"invite"), 0x02, A + B + C + u64(9) + lp(b"invite")),
     (requests.Prove(A, B, C), 0x03, A + B + C),
     (requests.Rotate(A, 9), 0x04, A + u64(9)),
-    (requests.Publish(A, B, 3, bytes(18_432)), 0x05, A + B + u16(3) + lp(bytes(18_432))),
+    (requests.Publish(A, B, 3, A[:16], bytes(18_432)), 0x05, A + B + u16(3) + A[:16] + lp(bytes(18_432))),
     (requests.Unpublish(A), 0x06, A),
     (requests.AddLeaves(N, LEAVES[:2]), 0x07, N + u8(2) + LEAVES[0] + LEAVES[1]),
     (requests.Count(), 0x08, b""),
@@ -81,9 +81,9 @@ def test_answers_have_one_encoding(answer: answers.Answer, kind: int, body: byte
 def test_each_side_refuses_the_others_types() -> None:
     for kind in Type:
         assert requests.is_request(kind) is (kind < 0x80)
-    for kind in (0x00, 0x01, 0x10, 0x80, 0x89, 0xFF):
+    for number in (0x00, 0x01, 0x10, 0x80, 0x89, 0xFF):
         with pytest.raises(DecodeError, match="is no answer"):
-            answers.decode(u32(1) + u8(kind))
+            answers.decode(u32(1) + u8(number))
     assert len(REQUESTS) + len(ANSWERS) + 1 == len(Type)
 
 
@@ -129,7 +129,7 @@ def test_the_largest_frames_fit() -> None:
     largest = (
         requests.encode(1, requests.DeliverFirst(A, B, 0, N, bytes(wire.MAX_ENVELOPE))),
         requests.encode(1, requests.AddLeaves(N, LEAVES[:32])),
-        requests.encode(1, requests.Publish(A, B, 1, bytes(57_344))),
+        requests.encode(1, requests.Publish(A, B, 1, A[:16], bytes(57_344))),
         requests.encode(1, requests.Acknowledge(tuple(range(256)))),
         answers.encode(1, answers.Envelope(1, Via.INTRO, A, bytes(wire.MAX_ENVELOPE))),
     )
@@ -139,8 +139,8 @@ def test_the_largest_frames_fit() -> None:
 
 MALFORMED: list[requests.Request] = [
     requests.Create(A, B, C, 9, bytes(65)),
-    requests.Publish(A, B, 101, bytes(18_432)),
-    requests.Publish(A, B, 1, bytes(18_431)),
+    requests.Publish(A, B, 101, A[:16], bytes(18_432)),
+    requests.Publish(A, B, 1, A[:16], bytes(18_431)),
     requests.AddLeaves(N, ()),
     requests.AddLeaves(N, LEAVES[:33]),
     requests.AddLeaves(N, (LEAVES[1], LEAVES[0])),

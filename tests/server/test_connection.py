@@ -41,7 +41,7 @@ ANYBODY: list[requests.Request] = [
 ]
 OWNERS: list[requests.Request] = [
     requests.Rotate(b"K" * 32, NOW + 100),
-    requests.Publish(b"l" * 32, b"c" * 32, 1, b"b" * BUNDLE_SIZE),
+    requests.Publish(b"l" * 32, b"c" * 32, 1, b"h" * 16, b"b" * BUNDLE_SIZE),
     requests.Unpublish(b"l" * 32),
     requests.AddLeaves(b"b" * 16, LEAVES),
     requests.Count(),

@@ -49,7 +49,7 @@ def stored(outcome: Outcome) -> bool:
 
 
 def publish(store: Store, box: Box, uses: int = 1, lookup: bytes = LOOKUP, capability: bytes = CARD) -> Outcome:
-    return ask(store, commands.PutBundle(box.hash, lookup, capability, uses, BUNDLE))
+    return ask(store, commands.PutBundle(box.hash, lookup, capability, uses, BATCH, BUNDLE))
 
 
 def leaf(index: int) -> bytes:
@@ -116,7 +116,7 @@ def test_two_epochs_are_live_and_a_third_ends_the_first(store: Store) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        commands.AddEpoch(bytes(32), bytes(32), NOW), commands.PutBundle(bytes(32), LOOKUP, CARD, 1, BUNDLE),
+        commands.AddEpoch(bytes(32), bytes(32), NOW), commands.PutBundle(bytes(32), LOOKUP, CARD, 1, bytes(16), BUNDLE),
         commands.PutLeaves(bytes(32), BATCH, (leaf(0),)), commands.CountHeld(bytes(32)),
         commands.ChangeSpares(bytes(32), (SPARE,), ()), commands.TakeBundle(LOOKUP, CARD, NOW),
         commands.Deposit(bytes(32), bytes(32), envelope(1), NOW), commands.LoadQueue(bytes(32), 0, 1, NOW),
@@ -479,3 +479,15 @@ def test_what_token_epochs_the_relay_checks_are_always_two() -> None:
         verdict, _ = deposit.by_token(box.mailbox, bytes(32), envelope(1), epochs, queue_, Quotas(), NOW)
         assert verdict is deposit.Verdict.REFUSE
     assert not token.valid((token.MailboxEpoch(bytes(32), 0),), box.mailbox, bytes(32), 0)
+
+
+def test_a_bundle_goes_with_leaves_of_its_own_batch_only(store: Store) -> None:
+    """Between a new batch and the bundle that signs it nobody gets a leaf that would not verify. [R-11.3-2]"""
+    box, fresh = made(store), b"another batch 16"
+    publish(store, box, uses=9)
+    put(store, box, 0, 1)
+    assert taken(take(store)) == 0
+    put(store, box, 0, batch=fresh)
+    assert taken(take(store)) is None
+    ask(store, commands.PutBundle(box.hash, LOOKUP, CARD, 9, fresh, BUNDLE))
+    assert taken(take(store)) == 0

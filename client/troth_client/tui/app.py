@@ -11,6 +11,7 @@ from textual.theme import Theme
 
 from ..events import Notify
 from ..views import Conversations
+from .paste_guard import install
 from .relay_panel import RelayEyes
 from .screens import MainScreen
 
@@ -49,6 +50,7 @@ class TrothApp(App[None]):
             self.note = note
 
     def __init__(self, conversations: Conversations, title: str, eyes: RelayEyes | None = None) -> None:
+        install()
         super().__init__()
         self.title = title
         self.animation_level = "none"

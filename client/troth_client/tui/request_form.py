@@ -53,8 +53,12 @@ class RequestForm(Vertical):
         line.display = bool(error)
 
     @on(Input.Submitted)
+    def _to_accept(self) -> None:
+        """Enter chooses nothing yet: what was meant as a message must not accept a stranger."""
+        self.query_one("#accept", Button).focus()
+
     @on(Button.Pressed, "#accept")
-    def _accept(self, message: Input.Submitted | Button.Pressed) -> None:
+    def _accept(self, message: Button.Pressed) -> None:
         message.stop()
         self.post_message(self.Accepted(self.query_one(NameInput).value.strip()))
 

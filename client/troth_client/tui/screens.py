@@ -226,7 +226,7 @@ class MainScreen(Screen[None]):
         if fingerprint in self._contacts:
             self._open_contact(fingerprint)
             asked = self._contacts[fingerprint].standing is Standing.REQUEST
-            (self.query_one("#request-name") if asked else self._composer.area).focus()
+            (self._log if asked else self._composer.area).focus()
 
     # What is done.
 

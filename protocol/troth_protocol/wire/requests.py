@@ -112,6 +112,9 @@ class Rotate:
 class Publish:
     """Put (or replace) a sealed bundle under a lookup id of this mailbox, with a card's capability. Needs a proof.
 
+    Leaves are handed out with it only from ``batch``, the one its prekey statement signs: while prekeys are being
+    replaced, a bundle goes without a leaf rather than with one of another batch. [R-11.3-2]
+
     ``uses`` 0 and a zero ``capability`` hash publish for holders of a spare only.
     """
 
@@ -119,21 +122,22 @@ class Publish:
     lookup: bytes = field(repr=False)
     capability: bytes = field(repr=False)
     uses: int
+    batch: bytes = field(repr=False)
     bundle: bytes = field(repr=False)
 
     def body(self) -> bytes:
-        """Lookup id 32 || H(intro capability) 32 || uses u16 || LP(bundle)."""
-        return self.lookup + self.capability + u16(self.uses) + lp(self.bundle)
+        """Lookup id 32 || H(intro capability) 32 || uses u16 || batch id 16 || LP(bundle)."""
+        return self.lookup + self.capability + u16(self.uses) + self.batch + lp(self.bundle)
 
     @classmethod
     def read(cls, reader: Reader) -> Publish:
         """Parse a body; a bundle has one of two sizes."""
         lookup, capability = reader.fixed("lookup", ID_SIZE), reader.fixed("capability hash", 32)
-        uses = reader.u16("uses", MAX_CARD_USES)
+        uses, batch = reader.u16("uses", MAX_CARD_USES), reader.fixed("batch", NONCE_SIZE)
         bundle = reader.lp("bundle", BUNDLE_SIZE_DEVICES)
         if len(bundle) not in (BUNDLE_SIZE, BUNDLE_SIZE_DEVICES):
             reader.refuse("bundle", f"{len(bundle)} bytes is not a bundle's size")
-        return cls(lookup, capability, uses, bundle)
+        return cls(lookup, capability, uses, batch, bundle)
 
 
 @dataclass(frozen=True, slots=True)

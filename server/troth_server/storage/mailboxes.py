@@ -87,7 +87,9 @@ def put_bundle(sql: sqlite3.Connection, command: commands.PutBundle, quotas: Quo
     if box is NO_BOX or (row is not None and row[1] != box.number):
         return Refused()
     if row is not None and hmac.compare_digest(row[2], command.capability):
-        sql.execute("UPDATE lookups SET bundle = ? WHERE number = ?", (command.bundle, row[0]))
+        sql.execute(
+            "UPDATE lookups SET batch = ?, bundle = ? WHERE number = ?", (command.batch, command.bundle, row[0])
+        )
         return Done()
     cards = sql.execute("SELECT count(*) FROM lookups WHERE mailbox = ?", (box.number,)).fetchone()[0]
     if row is None and cards >= quotas.cards:
@@ -96,11 +98,11 @@ def put_bundle(sql: sqlite3.Connection, command: commands.PutBundle, quotas: Quo
         sql.execute("DELETE FROM lookups WHERE number = ?", (row[0],))
     uses = command.uses
     sql.execute(
-        "INSERT INTO lookups (hash, mailbox, capability, leaves_left, envelopes_left, fetches_left, bundle)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO lookups (hash, mailbox, capability, leaves_left, envelopes_left, fetches_left, batch, bundle)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             command.lookup, box.number, command.capability, uses, uses * ENVELOPES_PER_USE, uses * _FETCHES_PER_USE,
-            command.bundle,
+            command.batch, command.bundle,
         ),
     )  # fmt: skip
     return Done()
@@ -116,15 +118,15 @@ def remove_bundle(sql: sqlite3.Connection, command: commands.RemoveBundle) -> Ou
 def take_bundle(sql: sqlite3.Connection, command: commands.TakeBundle) -> Outcome:
     """A bundle for a card's capability or a spare's; a leaf is handed out once and never again. [R-10.4-3]"""
     row = sql.execute(
-        "SELECT number, mailbox, capability, leaves_left, fetches_left, bundle FROM lookups WHERE hash = ?",
+        "SELECT number, mailbox, capability, leaves_left, fetches_left, batch, bundle FROM lookups WHERE hash = ?",
         (command.lookup,),
     ).fetchone()
-    number, box, capability, leaves_left, fetches_left, bundle = row or (0, 0, bytes(32), 0, 0, b"")
+    number, box, capability, leaves_left, fetches_left, batch, bundle = row or (0, 0, bytes(32), 0, 0, b"", b"")
     spare = sql.execute(
         "SELECT fetched, fetches FROM spares WHERE mailbox = ? AND hash = ?", (box, command.capability)
     ).fetchone()
     if hmac.compare_digest(capability, command.capability) and fetches_left > 0:
-        leaf = _take_leaf(sql, box) if leaves_left > 0 else None
+        leaf = _take_leaf(sql, box, batch) if leaves_left > 0 else None
         sql.execute(
             "UPDATE lookups SET fetches_left = fetches_left - 1, leaves_left = leaves_left - ? WHERE number = ?",
             (int(leaf is not None), number),
@@ -135,7 +137,7 @@ def take_bundle(sql: sqlite3.Connection, command: commands.TakeBundle) -> Outcom
     new_day = deposit.rested(spare[0], command.now)
     if not new_day and spare[1] >= _FETCHES_PER_USE:
         return Refused()
-    leaf = _take_leaf(sql, box) if new_day else None
+    leaf = _take_leaf(sql, box, batch) if new_day else None
     sql.execute(
         "UPDATE spares SET fetched = ?, fetches = ? WHERE mailbox = ? AND hash = ?",
         (hour(command.now) if new_day else spare[0], 1 if new_day else spare[1] + 1, box, command.capability),
@@ -143,10 +145,12 @@ def take_bundle(sql: sqlite3.Connection, command: commands.TakeBundle) -> Outcom
     return commands.Taken(bundle, leaf)
 
 
-def _take_leaf(sql: sqlite3.Connection, box: int) -> bytes | None:
-    """The first leaf left. Its row stays, empty, so that the same batch cannot bring it back."""
+def _take_leaf(sql: sqlite3.Connection, box: int, batch: bytes) -> bytes | None:
+    """The first leaf left of the bundle's own batch. Its row stays, empty, so that none comes back. [R-11.3-2]"""
     row = sql.execute(
-        "SELECT position, leaf FROM leaves WHERE mailbox = ? AND leaf IS NOT NULL ORDER BY position LIMIT 1", (box,)
+        "SELECT position, leaf FROM leaves JOIN mailboxes ON number = mailbox"
+        " WHERE mailbox = ? AND batch = ? AND leaf IS NOT NULL ORDER BY position LIMIT 1",
+        (box, batch),
     ).fetchone()
     if row is None:
         return None

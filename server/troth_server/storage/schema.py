@@ -55,6 +55,7 @@ CREATE TABLE lookups (
   leaves_left INTEGER NOT NULL,
   envelopes_left INTEGER NOT NULL,
   fetches_left INTEGER NOT NULL,
+  batch BLOB NOT NULL,
   bundle BLOB NOT NULL
 ) STRICT;
 CREATE INDEX lookups_mailbox ON lookups (mailbox);
