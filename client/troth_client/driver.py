@@ -14,25 +14,21 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from troth_protocol.card import RelayAddress
-from troth_protocol.errors import NetworkError, RelayError, StorageError, TrothError, TrustError
+from troth_protocol.errors import NetworkError, StorageError, TrothError, TrustError
 from troth_protocol.primitives import Randomness
-from troth_protocol.wire import Code, answers, requests
+from troth_protocol.wire import answers
 
 from .doors import Doors
 from .events import (
     Acknowledge,
-    Arrived,
     Ask,
     Change,
-    Drained,
     Effect,
     Event,
     MakeCard,
     Notify,
-    OwnerAnswered,
     OwnerConnected,
     OwnerLost,
-    Reference,
     Save,
     Submit,
     SubmitFailed,
@@ -42,16 +38,15 @@ from .events import (
 )
 from .lanes import Lane, Line
 from .messenger import Messenger
-from .records import KnownRelay, Standing
+from .owner import OwnerLine
+from .records import KnownRelay
 from .routes.route import Route
 from .vault.store import Vault
-from .views import ContactView, MessageView
+from .views import ContactView, MessageView, contact_view
 
 TICK_SECONDS: Final = 1.0
 BACKOFF: Final = (1, 2, 5, 10, 30, 60)
 """Seconds before the next attempt to reach our relay, each with up to half of it in jitter."""
-BATCH: Final = 64
-"""Envelopes saved in one transaction when many wait."""
 
 
 class Driver:
@@ -72,10 +67,8 @@ class Driver:
         self._messenger = Messenger.load(vault.load(), randomness)
         self._watchers: list[Callable[[Notify], None]] = []
         self._lanes: dict[bytes, Lane] = {}
-        self._owner: Line | None = None
+        self._owner: OwnerLine | None = None
         self._online = False
-        self._asked: dict[int, Reference] = {}
-        self._outgoing: asyncio.Queue[Ask | Acknowledge] = asyncio.Queue()
         self._in_flight = 0
         self._settled = asyncio.Event()
         self._settled.set()
@@ -113,7 +106,8 @@ class Driver:
                 self._settled.clear()
                 self._lane(effect.relay).put(effect.reference, effect.request)
             elif isinstance(effect, Ask | Acknowledge):
-                self._outgoing.put_nowait(effect)
+                if self._owner is not None:
+                    self._owner.put(effect)
             elif isinstance(effect, Notify):
                 self._online = effect.what is What.ONLINE or (self._online and effect.what is not What.OFFLINE)
                 for watcher in tuple(self._watchers):
@@ -170,92 +164,16 @@ class Driver:
 
     async def fetch(self, *, until_drained: bool = False) -> None:
         """Connect, prove the mailbox, read what comes; returns when the connection ends, or once drained if asked."""
-        own = self._messenger.own
-        line, welcome = await self._doors.open(own.relay)
-        self._asked.clear()
-        while not self._outgoing.empty():
-            self._outgoing.get_nowait()
-        self._owner = line
-        sending: asyncio.Task[None] | None = None
+        relay = self._messenger.own.relay
+        line, welcome = await self._doors.open(relay)
+        owner = self._owner = OwnerLine(line, self.handle)
         try:
-            self.handle(OwnerConnected(own.relay.fingerprint, welcome.nonce, line.wire.tls_key))
-            sending = asyncio.create_task(self._send())
-            await self._read(line, until_drained=until_drained)
+            self.handle(OwnerConnected(relay.fingerprint, welcome.nonce, line.wire.tls_key))
+            await owner.run(until_drained=until_drained)
         finally:
             self._owner = None
-            if sending is not None:
-                sending.cancel()
-            with contextlib.suppress(Exception):
-                await line.wire.close()
+            await owner.close()
             self.handle(OwnerLost())
-
-    async def _send(self) -> None:
-        """Send what the messenger asks of our relay, one after the other."""
-        while True:
-            effect = await self._outgoing.get()
-            line = self._owner
-            if line is None:
-                return
-            try:
-                if isinstance(effect, Ask):
-                    self._asked[await line.ask(effect.request)] = effect.reference
-                else:
-                    sequences = effect.sequences
-                    while not self._outgoing.empty() and len(sequences) < BATCH:
-                        following = self._outgoing.get_nowait()
-                        if isinstance(following, Ask):
-                            self._asked[await line.ask(following.request)] = following.reference
-                        else:
-                            sequences += following.sequences
-                    await line.ask(requests.Acknowledge(sequences))
-            except NetworkError:
-                return  # the reader sees it too
-
-    async def _read(self, line: Line, *, until_drained: bool) -> None:
-        frames: asyncio.Queue[tuple[int, answers.Answer] | TrothError] = asyncio.Queue(maxsize=BATCH)
-
-        async def receive() -> None:
-            try:
-                while True:
-                    await frames.put(await line.answer())
-            except TrothError as error:
-                await frames.put(error)
-
-        drained = False
-        receiving = asyncio.create_task(receive())
-        try:
-            while True:
-                batch = [await frames.get()]
-                while not frames.empty():
-                    batch.append(frames.get_nowait())
-                events: list[Event] = []
-                end: TrothError | None = None
-                for item in batch:
-                    if isinstance(item, TrothError):
-                        end = item
-                    else:
-                        events += self._event(*item)
-                self.handle(*events)
-                if end is not None:
-                    raise end
-                drained = drained or any(isinstance(event, Drained) for event in events)
-                if until_drained and drained and not self._asked and self._outgoing.empty():
-                    return
-        finally:
-            receiving.cancel()
-
-    def _event(self, number: int, answer: answers.Answer) -> list[Event]:
-        if isinstance(answer, answers.Envelope):
-            return [Arrived(answer)]
-        if isinstance(answer, answers.Drained):
-            self._asked.pop(number, None)
-            return [Drained()]
-        reference = self._asked.pop(number, None)
-        if reference is None:
-            return []
-        if isinstance(answer, answers.Error) and answer.code == Code.REFUSED and reference.step.value == "prove":
-            raise RelayError(answer.code, "REFUSED: this mailbox is not ours, or is gone", 0)
-        return [OwnerAnswered(reference, answer)]
 
     # Any relay.
 
@@ -300,11 +218,12 @@ class Driver:
 
     async def flush(self, seconds: float) -> None:
         """Wait until our relay has answered everything it was asked, ``seconds`` at most; NetworkError."""
-        for _ in range(int(seconds * 20)):
-            if not self._asked and self._outgoing.empty():
-                return
-            await asyncio.sleep(0.05)
-        raise NetworkError("our relay did not answer in time")
+        try:
+            async with asyncio.timeout(seconds):
+                while self._owner is not None and self._owner.busy:
+                    await self._owner.moved.wait()
+        except TimeoutError:
+            raise NetworkError("our relay did not answer in time") from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -328,25 +247,17 @@ class Driver:
         """The links of our cards that are published and not revoked."""
         return self._messenger.card_links()
 
-    @property
-    def unsent(self) -> int:
-        """How many items of any kind wait to be sent."""
-        return self._messenger.unsent()
+    def waits(self, fingerprint: bytes) -> bool:
+        """Whether anything of ours to a contact waits to be sent."""
+        return self._messenger.waits(fingerprint)
 
     def contacts(self) -> list[ContactView]:
         """All contacts, the one with the newest message first."""
         views = []
         for contact in self._messenger.contacts():
-            _, unread, last = self._vault.counts(contact.fingerprint)
-            epoch = self._messenger.epoch(contact.fingerprint)
-            claimed = contact.claimed if contact.standing is Standing.REQUEST else ""
-            name = contact.name or claimed or contact.fingerprint.hex()[:16]
-            views.append(
-                ContactView(
-                    contact.fingerprint, name, contact.claimed, contact.standing, contact.verified, epoch >= 2,
-                    contact.stale, epoch, unread, self._messenger.queued(contact.fingerprint), last or contact.since,
-                )
-            )  # fmt: skip
+            fingerprint = contact.fingerprint
+            epoch, queued = self._messenger.epoch(fingerprint), self._messenger.queued(fingerprint)
+            views.append(contact_view(contact, epoch, queued, self._vault.counts(fingerprint)))
         return sorted(views, key=lambda view: -view.last)
 
     def history(self, contact: bytes, *, before: int | None = None, limit: int = 100) -> list[MessageView]:

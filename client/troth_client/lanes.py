@@ -27,11 +27,14 @@ class Line:
         self.wire = wire
         self._next = 1
 
-    async def ask(self, request: requests.Request) -> int:
-        """Send a request; its id."""
+    def number(self) -> int:
+        """The id of the next request; whoever waits for its answer notes it before the request is sent."""
         number, self._next = self._next, self._next % 0xFFFF_FFFF + 1
-        await self.wire.send(requests.encode(number, request))
         return number
+
+    async def ask(self, number: int, request: requests.Request) -> None:
+        """Send a request under an id from ``number``; NetworkError."""
+        await self.wire.send(requests.encode(number, request))
 
     async def answer(self) -> tuple[int, answers.Answer]:
         """The next answer and the id it belongs to; NetworkError, also for a frame that is not one."""
@@ -46,7 +49,8 @@ class Line:
         """One request and its answer, on a line that nothing else uses; RelayError or NetworkError."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                number = await self.ask(request)
+                number = self.number()
+                await self.ask(number, request)
                 while True:
                     answered, answer = await self.answer()
                     if answered == number:
@@ -112,9 +116,9 @@ class Lane:
                 if taking in done:
                     reference, request = taking.result()
                     taking = None
-                    pending[-1] = reference  # until it has an id: a failure while it is being sent must name it
-                    number = await line.ask(request)
-                    pending[number] = pending.pop(-1)
+                    number = line.number()
+                    pending[number] = reference
+                    await line.ask(number, request)
                 if reading in done:
                     number, answer = reading.result()
                     reading = None

@@ -218,9 +218,10 @@ class Messenger:
         """How many of our texts to a contact have not reached a relay."""
         return outbox.queued(self._journal, fingerprint)
 
-    def unsent(self) -> int:
-        """How many items of any kind wait."""
-        return sum(1 for _ in self._journal.items.items())
+    def waits(self, fingerprint: bytes) -> bool:
+        """Whether anything of ours to a contact has not reached a relay, or their bundle has not reached us."""
+        adding = self._journal.contact(fingerprint).standing is Standing.ADDING
+        return adding or any(item.peer[:32] == fingerprint for _, item in self._journal.items.items())
 
     def safety_number(self, fingerprint: bytes) -> str:
         """80 digits to compare with a contact."""

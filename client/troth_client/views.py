@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .events import Event, MessageState, Notify
-from .records import Standing
+from .records import Contact, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,16 @@ class ContactView:
     """Messages of ours that wait: no network, no answer yet, or no token left."""
     last: int
     """When the newest message of the conversation was stored, or 0."""
+
+
+def contact_view(contact: Contact, epoch: int, queued: int, counts: tuple[int, int, int]) -> ContactView:
+    """The view of a contact; ``counts`` are lines, unread lines and when the newest was stored."""
+    claimed = contact.claimed if contact.standing is Standing.REQUEST else ""
+    name = contact.name or claimed or contact.fingerprint.hex()[:16]
+    return ContactView(
+        contact.fingerprint, name, contact.claimed, contact.standing, contact.verified, epoch >= 2, contact.stale,
+        epoch, counts[1], queued, counts[2] or contact.since,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from textual.events import Paste
 from textual.widgets import Button, Input
@@ -9,7 +11,7 @@ from textual.widgets import Button, Input
 from client.fake_conversations import ALICE, BOB, CAROL, OWN, STRANGER, FakeConversations, card, refused
 from client.windows import Window, window
 from troth_client.display import full_fingerprint
-from troth_client.events import Accept, Add, Decline, SetVerified, What
+from troth_client.events import Accept, Add, Decline, Notify, SetVerified, What
 from troth_client.records import Standing
 from troth_client.tui.contact_list import prompt
 from troth_client.tui.dialogs import AddContact, Help, MyCard, SafetyNumber
@@ -47,7 +49,7 @@ async def fill(opened: Window, selector: str, text: str) -> None:
 
 async def test_requests_stand_apart_and_the_newest_is_first() -> None:
     async with window(FakeConversations()) as opened:
-        order = [opened.screen.index(word) for word in ("Requests", "? Eve", "Contacts", "│ · Bob   ", "│ ✓ Alice ")]
+        order = [opened.screen.index(word) for word in ("Requests", "? ‹Eve›", "Contacts", "│ · Bob   ", "│ ✓ Alice ")]
         assert order == sorted(order)
         opened.fake.receive(ALICE, "now me")
         await opened.until(lambda: opened.screen.index("│ ✓ Alice ") < opened.screen.index("│ · Bob   "))
@@ -88,7 +90,7 @@ async def test_nobody_yet() -> None:
     fake = FakeConversations()
     fake.people.clear()
     async with window(fake) as opened:
-        await opened.shows("Nobody is here yet")
+        await opened.shows("No conversation is open")
         await opened.pilot.press("f5", "enter", "tab")
         assert len(opened.app.screen_stack) == 2
 
@@ -155,6 +157,7 @@ async def test_a_request_shows_who_they_say_they_are_and_nothing_can_be_written(
         await opened.open(STRANGER)
         await opened.shows("calls themselves ‹Bob␛[1m›")
         assert "hello, we met at the fair" in opened.screen
+        assert opened.app.screen.query_one("#request-name", Input).value == ""
         assert opened.says("#request-fingerprint") == full_fingerprint(STRANGER)
         assert not opened.composer.display
         await opened.pilot.press("tab", "tab", "x")
@@ -178,11 +181,11 @@ async def test_accepting_gives_a_name_and_a_composer() -> None:
         await opened.shows("… queued")
 
 
-async def test_accepting_by_the_button_keeps_their_own_name() -> None:
+async def test_accepting_by_the_button_pins_the_name_they_claim() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(STRANGER)
         await opened.pilot.click("#accept")
-        await opened.until(lambda: opened.fake.events == [Accept(STRANGER, "")])
+        await opened.until(lambda: opened.fake.events == [Accept(STRANGER, "Eve")])
 
 
 async def test_a_name_that_is_refused_is_said() -> None:
@@ -352,3 +355,17 @@ async def test_states_are_said_without_colour(monkeypatch: pytest.MonkeyPatch) -
         await opened.open(ALICE)
         for words in ("You", "▌ message 39", "│ message 38", "✓ at relay", "verified PQ", "● online"):
             assert words in opened.screen
+
+
+async def test_what_is_heard_before_the_window_stands_is_not_lost() -> None:
+    fake = FakeConversations()
+    watch = fake.watch
+
+    def watch_and_hear(callback: Callable[[Notify], None]) -> Callable[[], None]:
+        stop = watch(callback)
+        fake.receive(BOB, "at once")
+        return stop
+
+    fake.watch = watch_and_hear  # type: ignore[method-assign]
+    async with window(fake) as opened:
+        await opened.shows("at once")

@@ -61,12 +61,12 @@ class TrothApp(App[None]):
         self.fault: Exception | None = None
         """What nobody expected and ended the window."""
 
-    def on_mount(self) -> None:
-        """Show the screen, then listen."""
+    async def on_mount(self) -> None:
+        """Listen, then show the screen: what is heard meanwhile waits until it stands."""
         self.register_theme(_THEME)
         self.theme = "troth"
-        self.push_screen(self._main)
         self._unwatch = self._conversations.watch(self._note)
+        await self.push_screen(self._main)
 
     def _note(self, note: Notify) -> None:
         """Pass a notification from the driver's task to ours."""

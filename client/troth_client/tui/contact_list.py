@@ -11,7 +11,7 @@ from textual.events import Resize
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from ..display import called, clock
+from ..display import clock
 from ..records import Standing
 from ..views import ContactView
 from . import wording
@@ -32,7 +32,7 @@ def prompt(contact: ContactView, width: int, now: int) -> Content:
     unread = f"({contact.unread})" if contact.unread else ""
     waiting = f"{contact.queued} queued" if contact.queued else ""
     time = clock(contact.last, now) if contact.last and width >= _MIN_FOR_TIMES else ""
-    first = _row(f"{wording.sign(contact)} {called(contact.name, contact.fingerprint)}", unread, width)
+    first = _row(f"{wording.sign(contact)} {wording.name(contact)}", unread, width)
     second = _row(f"  {waiting or wording.summary(contact)}", time, width)
     return Content.assemble((first, "bold" if contact.unread else ""), "\n", (second, "dim"))
 

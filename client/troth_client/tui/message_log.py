@@ -249,7 +249,7 @@ class MessageLog(ScrollView, can_focus=True):
         style = self._style(row.kind.value)
         if row.kind in {Kind.DAY, Kind.NOTICE}:
             shown = f"── {row.text} ──" if row.kind is Kind.DAY else row.text
-            text = Text(shown, style)
+            text = Text.assemble((shown, style))
             text.pad_left(max((self._width - text.cell_len) // 2, 0))
             return text
         bar = self._style("our-bar" if row.kind is Kind.OURS else "their-bar")

@@ -8,16 +8,19 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
-from ..display import called, full_fingerprint
+from ..display import called, full_fingerprint, inert
 from ..views import ContactView
 from .fields import NameInput
 
 
 class RequestForm(Vertical):
-    """Accept under a name of our choosing, or decline; nothing is sent before one of them is pressed."""
+    """Accept under a name of our choosing, or decline; nothing is sent before one of them is pressed.
+
+    The field begins with the name they claim: accepted, it is ours and no longer follows what they call themselves.
+    """
 
     class Accepted(Message):
-        """The request should be answered, under this name or, if empty, the one they give themselves."""
+        """The request should be answered under this name."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
@@ -43,7 +46,7 @@ class RequestForm(Vertical):
         )  # fmt: skip
         self.query_one("#request-claim", Static).update(f"A stranger, who {claim}, wants to write to you.")
         self.query_one("#request-fingerprint", Static).update(full_fingerprint(contact.fingerprint))
-        self.query_one(NameInput).value = ""
+        self.query_one(NameInput).value = contact.claimed if inert(contact.claimed) == contact.claimed else ""
         self.say("")
 
     def say(self, error: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -28,14 +28,14 @@ from .message_log import MessageLog
 from .relay_panel import RelayEyes, RelayPanel
 from .request_form import RequestForm
 
-_LONG: float = 30.0
+_LONG: Final = 30.0
 """Seconds an alarm stays on the screen."""
-_WELCOME = """\
-Nobody is here yet.
+_WELCOME: Final = """\
+No conversation is open.
 
-F4 or Ctrl+K   make a card and hand its link to someone
-F3 or Ctrl+N   add the person whose link you were given
-F1 or Ctrl+G   all keys"""
+F3 or Ctrl+N  add someone by their link
+F4 or Ctrl+K  make a card for someone
+F1 or Ctrl+G  all keys"""
 
 
 def _now() -> int:
@@ -138,10 +138,11 @@ class MainScreen(Screen[None]):
 
     def _warn(self, note: Notify) -> None:
         contact = self._contacts.get(note.contact) if note.contact else None
-        about = f"{called(contact.name, contact.fingerprint)}: " if contact else ""
+        about = f"{wording.name(contact)}: " if contact else ""
         severe = note.what is What.ALARM
         self.notify(
             about + inert(note.detail or note.code),
+            title="Alarm" if severe else "Refused",
             severity="error" if severe else "warning",
             timeout=_LONG if severe else None,
             markup=False,
@@ -173,7 +174,7 @@ class MainScreen(Screen[None]):
         form.display = asked
         if contact is None:
             return
-        name = called(contact.name, contact.fingerprint)
+        name = wording.name(contact)
         self.query_one("#who", Static).update(
             Content.assemble(
                 (f"{wording.sign(contact)} ", ""), (name, "bold"), (f"  {wording.summary(contact)}", "dim")
@@ -206,7 +207,7 @@ class MainScreen(Screen[None]):
         self._open = fingerprint
         contact = self._contacts.get(fingerprint) if fingerprint else None
         self._composer.put(self._drafts.pop(fingerprint, "") if fingerprint else "")
-        self._log.show(fingerprint, called(contact.name, contact.fingerprint) if contact else "")
+        self._log.show(fingerprint, wording.name(contact) if contact else "")
         self._show_contact(contact, changed=True)
         self._show_status()
         self.refresh_bindings()

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..display import called
 from ..records import Standing
 from ..views import ContactView
 
 SHOWN: Final = frozenset(Standing) - {Standing.DECLINED}
+
+
+def name(contact: ContactView) -> str:
+    """Their name, inert; between quotation marks while only they say that it is theirs."""
+    shown = called(contact.name, contact.fingerprint)
+    return f"‹{shown}›" if contact.standing is Standing.REQUEST else shown
 
 
 def sign(contact: ContactView) -> str:

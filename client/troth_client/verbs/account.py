@@ -1,0 +1,102 @@
+"""Our own account: init, card."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from troth_protocol.card import Card, RelayAddress
+from troth_protocol.content import normalize_name
+from troth_protocol.errors import NetworkError, TrothError, UserError
+from troth_protocol.primitives import SystemRandomness
+from troth_protocol.wire import MAX_CARD_USES
+
+from ..cli import Output
+from ..display import full_fingerprint
+from ..driver import Driver
+from ..events import Notify, RevokeCard, Save, What
+from ..messenger import Messenger
+from ..routes import ROUTES
+from ..vault.store import Vault
+from .shared import SETTLE_SECONDS
+
+
+async def init(profile: Path, passphrase: str, options: argparse.Namespace, output: Output) -> int:
+    """Make an account; if the relay cannot be reached, nothing is left behind."""
+    relay = RelayAddress.from_link(options.relay)
+    name = normalize_name(options.name)
+    randomness = SystemRandomness()
+    vault = Vault.create(profile, passphrase, randomness)
+    try:
+        for effect in Messenger(randomness).found(name, relay, int(time.time())):
+            if isinstance(effect, Save):
+                vault.apply(effect.changes)
+        driver = Driver(vault, randomness, ROUTES["direct"]())
+        await driver.read_ledger(relay)
+        await driver.fetch(until_drained=True)
+        await driver.close()
+    except TrothError:
+        vault.close()
+        for made in ("vault.key", "vault.db", "vault.db-wal", "vault.db-shm"):
+            (profile / made).unlink(missing_ok=True)
+        raise
+    fingerprint = driver.own_fingerprint
+    vault.close()
+    output.result(
+        f"Your account is ready. Fingerprint: {full_fingerprint(fingerprint)}\nNext: troth card",
+        {"type": "account", "fingerprint": fingerprint.hex()},
+    )
+    return 0
+
+
+async def card(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Make a card, list those that are out, or take one back."""
+    if options.list:
+        for link in driver.cards():
+            output.result(link, {"type": "card", "link": link})
+        return 0
+    if not 1 <= options.uses <= MAX_CARD_USES:
+        raise UserError(f"a card is for 1 to {MAX_CARD_USES} people")
+    async with _online(driver):
+        if options.revoke:
+            await driver.do(RevokeCard(Card.from_link(options.revoke).lookup))
+            await driver.flush(SETTLE_SECONDS)
+            output.remark("The card is revoked.", {"type": "revoked"})
+            return 0
+        link = await driver.make_card(options.uses)
+    output.result(link, {"type": "card", "link": link, "uses": options.uses})
+    if options.qr and not output.as_json:
+        import segno
+
+        segno.make(link, error="l").terminal(compact=True)
+    output.remark("Hand this to one person, by a way you trust." if options.uses == 1 else "", {"type": "hint"})
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _online(driver: Driver) -> AsyncIterator[None]:
+    """Be connected to our relay for a while; NetworkError or TrustError if that fails."""
+    reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def see(note: Notify) -> None:
+        if not reached.done() and note.what is What.ONLINE:
+            reached.set_result(None)
+        elif not reached.done() and note.what in {What.OFFLINE, What.ALARM} and driver.last_failure is not None:
+            reached.set_exception(driver.last_failure)
+
+    end = driver.watch(see)
+    running = asyncio.create_task(driver.run())
+    try:
+        await asyncio.wait_for(reached, SETTLE_SECONDS)
+        yield
+    except TimeoutError:
+        raise NetworkError(f"our relay did not answer within {SETTLE_SECONDS} s") from None
+    finally:
+        end()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running

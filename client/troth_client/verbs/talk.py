@@ -1,0 +1,90 @@
+"""Messages: send, receive, history."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator
+
+from ..cli import Output
+from ..driver import Driver
+from ..events import Notify, SendText, What
+from ..records import Standing
+from .shared import SETTLE_SECONDS, STANDINGS, again, explain, find, print_line
+
+
+async def send(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Queue a text and see it to the relay, or say why it waits."""
+    view = find(driver, options.contact)
+    for text in _texts(options):
+        await driver.do(SendText(view.fingerprint, text))
+        await asyncio.sleep(0)  # what is queued leaves while the next line is read
+    await driver.settle(SETTLE_SECONDS)
+    view = again(driver, view)
+    if view.queued:
+        explain(driver, output, "The message is kept and sent later.")
+        why = STANDINGS[view.standing] if view.standing is not Standing.ACTIVE else "no token left"
+        output.result(f"queued ({why})", {"type": "queued", "queued": view.queued})
+    else:
+        output.remark("at the relay", {"type": "sent"})
+    return 0
+
+
+def _texts(options: argparse.Namespace) -> Iterator[str]:
+    """The argument, all of standard input, or each of its lines; undecodable bytes are refused further on."""
+    if options.lines:
+        for line in sys.stdin.buffer:
+            text = line.decode("utf-8", "surrogateescape").rstrip("\n")
+            if text:
+                yield text
+    elif options.text == "-":
+        yield sys.stdin.buffer.read().decode("utf-8", "surrogateescape").removesuffix("\n")
+    else:
+        yield options.text
+
+
+async def receive(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Fetch what waits and print it; with ``--follow`` stay."""
+
+    strangers: set[bytes | None] = set()
+
+    def show(note: Notify) -> None:
+        if note.what is What.MESSAGE:
+            _print_unread(driver, output)
+        elif note.what is What.REQUEST and note.contact not in strangers:
+            strangers.add(note.contact)
+            output.remark("Somebody new has written: see  troth requests", {"type": "request"})
+        elif note.what in {What.ALARM, What.REFUSED}:
+            output.remark(f"! {note.detail}", {"type": "alarm", "code": note.code, "message": note.detail})
+        elif note.what is What.OFFLINE and options.follow and note.detail:
+            output.remark(f"- {note.detail}", {"type": "offline", "message": note.detail})
+
+    _print_unread(driver, output)
+    end = driver.watch(show)
+    try:
+        if options.follow:
+            await driver.run()
+        await driver.fetch(until_drained=True)
+        await driver.settle(SETTLE_SECONDS)
+    finally:
+        end()
+    _print_unread(driver, output)
+    return 0
+
+
+def _print_unread(driver: Driver, output: Output) -> None:
+    for view in driver.contacts():
+        if view.unread and view.standing in {Standing.ACTIVE, Standing.ASKED}:
+            newest = [line for line in driver.history(view.fingerprint, limit=100_000) if not line.ours]
+            for message in newest[-view.unread :]:
+                print_line(output, view, message)
+            driver.mark_read(view.fingerprint)
+
+
+async def history(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """The newest lines of a conversation."""
+    view = find(driver, options.contact)
+    for message in driver.history(view.fingerprint, limit=max(1, options.limit)):
+        print_line(output, view, message)
+    return 0
