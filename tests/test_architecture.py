@@ -121,10 +121,17 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_client.driver": May(
         (
             *SERVED, DOOR, *words("troth_protocol.card troth_protocol.ledger troth_client.messenger"),
-            *words("troth_client.events troth_client.views troth_client.lanes troth_client.vault*"),
-            "troth_client.routes*",
+            *words("troth_client.events troth_client.views troth_client.lanes troth_client.vault* troth_client.doors"),
+            *words("troth_client.owner troth_client.records troth_client.routes*"),
         )
     ),
+    "troth_client.doors": May(
+        (
+            *SERVED, *words("troth_protocol.card troth_protocol.ledger troth_client.events troth_client.messenger"),
+            *words("troth_client.lanes troth_client.records troth_client.routes*"),
+        )
+    ),
+    "troth_client.owner": May((*SERVED, *words("troth_client.events troth_client.lanes"))),
     "troth_client.lanes": May((*SERVED, "troth_client.routes*")),
     "troth_client.routes*": May(
         (*SERVED, *words("troth_protocol.card troth_client.routes*")), words("websockets python_socks")
