@@ -53,8 +53,7 @@ class Window:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the window has taken over what happened."""
-        for _ in range(300):
-            await self.pilot.pause()
+        for _ in range(500):
             if condition():
                 return
             await asyncio.sleep(0.01)

@@ -27,6 +27,7 @@ from .dialogs import AddContact, Help, MyCard, SafetyNumber
 from .message_log import MessageLog
 from .relay_panel import RelayEyes, RelayPanel
 from .request_form import RequestForm
+from .status_bar import StatusBar
 
 _LONG: Final = 30.0
 """Seconds an alarm stays on the screen."""
@@ -68,7 +69,6 @@ class MainScreen(Screen[None]):
         self._contacts: dict[bytes, ContactView] = {}
         self._open: bytes | None = None
         self._drafts: dict[bytes, str] = {}
-        self._unreachable = False
 
     def compose(self) -> ComposeResult:
         """Contacts, conversation, panel, status, keys."""
@@ -85,7 +85,7 @@ class MainScreen(Screen[None]):
                 yield RequestForm(id="request")
             if self._eyes is not None:
                 yield RelayPanel(self._eyes, id="relay")
-        yield Static(id="status", markup=False)
+        yield StatusBar(id="status")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -124,11 +124,8 @@ class MainScreen(Screen[None]):
     def take(self, notes: list[Notify]) -> None:
         """Refresh what these notifications are about, once for all of them."""
         for note in notes:
-            if note.what is What.OFFLINE:
-                self._unreachable = True
-            elif note.what in {What.ONLINE, What.DRAINED}:
-                self._unreachable = False
-            elif note.what is What.REQUEST:
+            self.query_one(StatusBar).hear(note)
+            if note.what is What.REQUEST:
                 self.notify("Somebody new wants to write to you.", markup=False)
             elif note.what in {What.REFUSED, What.ALARM}:
                 self._warn(note)
@@ -185,19 +182,11 @@ class MainScreen(Screen[None]):
             form.ask(contact)
 
     def _show_status(self) -> None:
-        contacts = self._contacts.values()
-        queued = sum(contact.queued for contact in contacts)
-        if self._conversations.online:
-            sign, link = "●", "online"
-        else:
-            sign, link = ("○", "offline") if self._unreachable else ("◌", "connecting")
-        parts = [f"{sign} {link}"] + [f"{queued} queued"] * bool(queued)
-        contact = self._contacts.get(self._open) if self._open else None
-        if contact is not None:
-            parts.append(wording.sentence(contact))
-        status = self.query_one("#status", Static)
-        status.update(" · ".join(parts))
-        status.set_class(not self._conversations.online, "-offline")
+        self.query_one(StatusBar).say(
+            online=self._conversations.online,
+            queued=sum(contact.queued for contact in self._contacts.values()),
+            contact=self._contacts.get(self._open) if self._open else None,
+        )
 
     # What is opened.
 
