@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -183,8 +184,8 @@ class Companion:
         lines = (
             "Got it. The relay saw one of four sizes go by, and no sender. Press F2 to look through its eyes.",
             f"Every message has its own key; ours are made by two ratchets. We are in post-quantum epoch {view.epoch}.",
-            "If somebody copies my keys now, our next few messages lock them out again.",
-            "Compare our safety number with me by voice some day: F4 shows it.",
+            "If somebody copied my keys now, they could read on until the next fresh key exchange, and no longer.",
+            "Compare our safety number with me by voice some day: F5 shows it.",
             f"Still here. Epoch {view.epoch} now; the key exchange travels in the padding, so you never see it.",
         )
         text = lines[self._answered % len(lines)]
@@ -197,8 +198,20 @@ def run(*, script: bool, output: Output) -> int:
     if script:
         from .demo_script import play
 
-        return asyncio.run(play(output))
-    return asyncio.run(_window())
+        return asyncio.run(_cleanly(play(output)))
+    return asyncio.run(_cleanly(_window()))
+
+
+async def _cleanly(demo: Coroutine[None, None, int]) -> int:
+    """Run to the end or to a signal; either way what was made on disk is erased."""
+    task = asyncio.ensure_future(demo)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 0
 
 
 async def _window() -> int:

@@ -32,11 +32,17 @@ _BURST: Final = (
 )  # fmt: skip
 _CLOSING: Final = (
     ("ada", "All six are here, last one first. The skipped keys were kept for just that."),
-    ("you", "Then let us go on until the next epoch is done."),
-    ("ada", "Each epoch is a fresh ML-KEM key from one of us."),
-    ("you", "If my keys were copied a minute ago..."),
-    ("ada", "...the copy is worthless after this."),
-    ("you", "Good."),
+    ("you", "Then let us go on until an epoch or two are done."),
+    ("ada", "The first one proved, against a quantum computer too, that you are you."),
+    ("you", "And the next ones?"),
+    ("ada", "Each brings a fresh ML-KEM key from one of us."),
+    ("you", "So if my keys were copied a minute ago..."),
+    ("ada", "...the copy reads nothing once such an epoch is through."),
+    ("you", "How long does that take?"),
+    ("ada", "About ten short messages, taking turns."),
+    ("you", "That is soon."),
+    ("ada", "Nothing heals while we are silent, mind."),
+    ("you", "Noted."),
     ("ada", "Shall we compare safety numbers?"),
     ("you", "They are below, from both sides."),
     ("ada", "Then we know that nobody stands between us."),
@@ -156,7 +162,7 @@ async def _judge(set_up: Stage, printer: _Printer, order: list[str], output: Out
     checks = {
         "every message read exactly once": printer.read == len(texts),
         "the burst read in the order it arrived": order == list(reversed(_BURST)),
-        f"post-quantum epochs completed (now in {min(epochs)})": min(epochs) >= 2,
+        f"post-quantum epochs 1 to {min(epochs) - 1} completed": min(epochs) >= 3,
         "both sides see the same safety number": mine == theirs,
         f"none of {len(texts)} texts in the relay's files": found == 0,
     }

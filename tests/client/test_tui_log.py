@@ -57,6 +57,7 @@ async def test_scrolling_up_pages_older_and_keeps_the_place() -> None:
         await opened.open(ALICE)
         opened.log.focus()
         calls, loaded = len(fake.history_calls), opened.log.loaded
+        opened.log.scroll_to(y=3 * opened.log.size.height, animate=False)
         while opened.log.loaded == loaded:
             before = opened.log.scroll_offset.y
             await opened.pilot.press("pageup")
@@ -94,7 +95,7 @@ async def test_a_new_message_is_followed_at_the_end() -> None:
         await opened.open(ALICE)
         opened.fake.receive(ALICE, "something new")
         await opened.shows("something new")
-        assert opened.fake.people[ALICE].unread == 0
+        await opened.until(lambda: opened.fake.people[ALICE].unread == 0)
 
 
 async def test_a_new_message_waits_below_while_reading_above() -> None:

@@ -55,6 +55,7 @@ class Window:
         """Wait until the window has taken over what happened."""
         for _ in range(500):
             if condition():
+                await self.pilot.pause()
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"this never came true on\n{self.screen}")
