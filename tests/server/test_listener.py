@@ -64,7 +64,7 @@ async def test_a_stranger_meets_somebody_by_card(relay: Relay) -> None:
     box, lookup, capability = Box(), b"l" * 32, b"c" * 32
     owner = await relay.owner(box)
     bundle = b"b" * BUNDLE_SIZE
-    assert await owner.call(requests.Publish(lookup, capability_hash(capability), 1, bytes(16), bundle)) == OK
+    assert await owner.call(requests.Publish(lookup, capability_hash(capability), 1, b"b" * 16, bundle)) == OK
     leaf = bytes([5]).ljust(1_441, b"l")
     assert await owner.call(requests.AddLeaves(b"b" * 16, (leaf,))) == OK
     assert await owner.call(requests.Count()) == answers.Counts(1, 0)

@@ -333,6 +333,7 @@ def test_a_leaf_that_contradicts_another_is_rejected_and_a_new_batch_replaces(st
     assert ask(store, commands.PutLeaves(box.hash, BATCH, (leaf(2), other))) == Rejected()
     assert held(store, box).leaves == 2
     assert put(store, box, 7, batch=b"n" * 16) == Done()
+    ask(store, commands.PutBundle(box.hash, LOOKUP, CARD, 5, b"n" * 16, BUNDLE))
     assert [taken(take(store)) for _ in range(2)] == [7, None]
 
 

@@ -111,5 +111,6 @@ def _events(events: list[EventLine], width: int) -> Content:
     for line in events:
         asked = f"{clock(line.time)}  {inert(line.kind)[:16]:16} {inert(line.about)[:12]:12} {line.size:>7,}"
         parts.append(("\n" + set_cell_size(asked, width), ""))
-        parts.append(("\n" + set_cell_size(f"       {inert(line.ciphertext)}", width), "dim"))
+        if line.ciphertext:
+            parts.append(("\n" + set_cell_size(f"       {inert(line.ciphertext)}", width), "dim"))
     return Content.assemble(*parts)

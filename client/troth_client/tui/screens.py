@@ -31,16 +31,6 @@ from .status_bar import StatusBar
 
 _LONG: Final = 30.0
 """Seconds an alarm stays on the screen."""
-_WELCOME: Final = """\
-No conversation is open.
-
-F3 or Ctrl+N  add someone by their link
-F4 or Ctrl+K  make a card for someone
-F1 or Ctrl+G  all keys"""
-
-
-def _now() -> int:
-    return int(time.time())
 
 
 class MainScreen(Screen[None]):
@@ -75,10 +65,10 @@ class MainScreen(Screen[None]):
         with Horizontal(id="body"):
             with Vertical(id="side"):
                 yield Static(id="me", markup=False)
-                yield ContactList(_now, id="contacts")
+                yield ContactList(lambda: int(time.time()), id="contacts")
             with Vertical(id="talk"):
                 yield Static(id="who", markup=False)
-                yield Static(_WELCOME, id="welcome", markup=False)
+                yield Static(wording.WELCOME, id="welcome", markup=False)
                 yield MessageLog(self._conversations, id="log")
                 yield Static(id="below", markup=False)
                 yield Composer(id="composer")
@@ -271,8 +261,7 @@ class MainScreen(Screen[None]):
 
     @on(MessageLog.Below)
     def _mark_below(self, message: MessageLog.Below) -> None:
-        marker = self.query_one("#below", Static)
-        marker.display = message.count > 0
+        (marker := self.query_one("#below", Static)).display = message.count > 0
         marker.update(f"↓ {message.count} new below (PgDn)")
 
     @on(Click, "#below")

@@ -9,6 +9,12 @@ from ..records import Standing
 from ..views import ContactView
 
 SHOWN: Final = frozenset(Standing) - {Standing.DECLINED}
+WELCOME: Final = """\
+No conversation is open.
+
+F3 or Ctrl+N  add someone by their link
+F4 or Ctrl+K  make a card for someone
+F1 or Ctrl+G  all keys"""
 
 
 def name(contact: ContactView) -> str:
