@@ -84,7 +84,8 @@ async def test_the_serving_process_holds_no_cipher_library(served: Served) -> No
     leaf, bundle = bytes(LEAF_SIZE), bytes(BUNDLE_SIZE)
     for request in (
         requests.Publish(lookup, capability_hash(capability), 1, bytes(16), bundle),
-        requests.AddLeaves(bytes(16), (leaf,)), requests.Spares((bytes(32),)), requests.DeliverFirst(lookup, capability, 0, bytes(16), envelope(1)),
+        requests.AddLeaves(bytes(16), (leaf,)), requests.Spares((bytes(32),)),
+        requests.DeliverFirst(lookup, capability, 0, bytes(16), envelope(1)),
         requests.Rotate(bytes(32), int(time.time()) + 99), requests.Unpublish(lookup),
     ):  # fmt: skip
         assert await client.call(request) == answers.Ok()
