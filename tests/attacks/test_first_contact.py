@@ -110,9 +110,9 @@ def test_a05_last_resort_passed_off_as_one_time() -> None:
         started = session.start_responder(theirs, BOB.secrets.spk, ALICE.device.kem_identity)
         with pytest.raises(UnknownHeader):
             session.decrypt(started, flight.message, now=NOW)
-    leaf = BOB.leaf(3)
-    as_leaf = prekeys.Leaf(3, BOB.statement.spk, BOB.statement.pqspk)
-    assert as_leaf != leaf
+    offer = handshake._Offer(BOB.statement.hash, BOB.statement.spk, None, BOB.statement.pqspk.raw)
+    seen = {handshake.transcript(mode, ALICE.party, BOB.party, offer, plain) for mode in Mode}
+    assert len(seen) == 2  # with every key the same
     raw = BOB.leaves[3][:1] + BOB.statement.spk.raw + BOB.statement.pqspk.raw + BOB.leaves[3][1_217:]
     with pytest.raises(Mismatch):
         prekeys.open_leaf(raw, BOB.statement.root)

@@ -32,7 +32,7 @@ def completed(library_class: Any, **methods: Callable[..., Any]) -> Any:
 def associated_with(associated_data: bytes, header: Any) -> bytes:
     """A header beside its associated data, in one way only."""
     lengths = header.previous_sending_chain_length.to_bytes(4, "big") + header.sending_chain_length.to_bytes(4, "big")
-    return associated_data + bytes(header.ratchet_pub) + lengths
+    return b"".join((associated_data, header.ratchet_pub, lengths))
 
 
 def hash_function() -> Any:

@@ -103,3 +103,15 @@ def test_unknown_types_are_kept_apart_from_those_to_ignore() -> None:
         assert content.decode(kind, b"anything") == Unknown(kind, ignorable=True)
     within = content.decode(15, lp(ADDRESS.encode()) + u16(0x8001) + lp(b"?"))
     assert within == Addressed(ADDRESS, Unknown(0x8001, ignorable=True))
+
+
+def test_a_name_is_short_printable_and_in_nfc() -> None:
+    """[R-9.3-5]"""
+    assert content.normalize_name("  e\u0301va ") == "\u00e9va"
+    assert content.normalize_name("") == ""
+    assert content.normalize_name("x" * 64) == "x" * 64
+    for wrong in ("x" * 65, "\u00e9" * 33, "a\nb", "a\x1b[2J", "\u202eabc", "a\u200bb", "\ud800"):
+        with pytest.raises(BadText):
+            content.normalize_name(wrong)
+    name = Profile(content.normalize_name("\u00e9" * 32))
+    assert content.decode(name.TYPE, name.encode()) == name

@@ -55,7 +55,7 @@ def read_request(frame: bytes) -> tuple[int, requests.Request]:
 
 @pytest.mark.parametrize(("request_", "kind", "body"), REQUESTS, ids=lambda value: type(value).__name__)
 def test_requests_have_one_encoding(request_: requests.Request, kind: int, body: bytes) -> None:
-    """[R-11.2-1]: id u32, type u8, body."""
+    """[R-11.2-1] [R-11.3-2]: id u32, type u8, body; a bundle names the batch whose leaves go with it."""
     frame = requests.encode(0x01020304, request_)
     assert frame == b"\x01\x02\x03\x04" + bytes([kind]) + body
     assert read_request(frame) == (0x01020304, request_)

@@ -52,6 +52,9 @@ class TrothApp(App[None]):
     def __init__(self, conversations: Conversations, title: str, eyes: RelayEyes | None = None) -> None:
         install()
         super().__init__()
+        self.register_theme(_THEME)
+        self.set_reactive(App.theme, _THEME.name)
+        self.stylesheet.set_variables(self.get_css_variables())
         self.title = title
         self.animation_level = "none"
         self._conversations = conversations
@@ -63,8 +66,6 @@ class TrothApp(App[None]):
 
     async def on_mount(self) -> None:
         """Listen, then show the screen: what is heard meanwhile waits until it stands."""
-        self.register_theme(_THEME)
-        self.theme = "troth"
         self._unwatch = self._conversations.watch(self._note)
         await self.push_screen(self._main)
 
