@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 from troth_protocol.card import Card, RelayAddress
@@ -91,6 +93,7 @@ class Stage:
 async def stage(*, other_route: Route | None = None) -> AsyncIterator[Stage]:
     """Set everything up, and take everything away again."""
     base = Path(tempfile.mkdtemp(prefix="troth-demo-"))
+    handlers = [(number, signal.signal(number, _erase_and_leave(base))) for number in (signal.SIGTERM, signal.SIGHUP)]
     randomness, now, eyes = SystemRandomness(), int(time.time()), Eyes()
     vaults: list[Vault] = []
     tasks: list[asyncio.Task[None]] = []
@@ -120,6 +123,18 @@ async def stage(*, other_route: Route | None = None) -> AsyncIterator[Stage]:
         for vault in vaults:
             vault.close()
         shutil.rmtree(base, ignore_errors=True)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+
+
+def _erase_and_leave(base: Path) -> Callable[[int, FrameType | None], None]:
+    """What to do when the terminal is gone: a window whose terminal is gone waits for it for ever, so do not ask it."""
+
+    def leave(number: int, _: FrameType | None) -> None:
+        shutil.rmtree(base, ignore_errors=True)
+        os._exit(128 + number)
+
+    return leave
 
 
 def _untrusted(reason: str) -> None:
@@ -198,20 +213,8 @@ def run(*, script: bool, output: Output) -> int:
     if script:
         from .demo_script import play
 
-        return asyncio.run(_cleanly(play(output)))
-    return asyncio.run(_cleanly(_window()))
-
-
-async def _cleanly(demo: Coroutine[None, None, int]) -> int:
-    """Run to the end or to a signal; either way what was made on disk is erased."""
-    task = asyncio.ensure_future(demo)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return 0
+        return asyncio.run(play(output))
+    return asyncio.run(_window())
 
 
 async def _window() -> int:

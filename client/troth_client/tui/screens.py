@@ -87,7 +87,7 @@ class MainScreen(Screen[None]):
         self.refresh_contacts()
         first = next((c for c in self._contacts.values() if c.standing is not Standing.REQUEST), None)
         self._open_contact(first.fingerprint if first else None)
-        self._contact_list.focus()
+        (self._composer.area if first and len(self._contacts) == 1 else self._contact_list).focus()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what can be done now."""
