@@ -100,12 +100,16 @@ def symbol_room(content_length: int, token_count: int) -> int:
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame, padded with zeros to its bucket. [R-9.1-1]"""
+    """The frame, padded with zeros to its bucket; ValueError if it does not fit. [R-9.1-1]"""
     content_type, content, (kind, start, data), stock, (expires, tokens) = frame
     head = _HEAD.pack(content_type, len(content))
     run = _RUN.pack(kind, start, len(data) // SYMBOL)
     tail = _TAIL.pack(stock, len(tokens), expires)
-    return b"".join((head, content, run, data, tail, *tokens)).ljust(bucket_for(len(content)), b"\x00")
+    bucket = bucket_for(len(content))
+    padded = b"".join((head, content, run, data, tail, *tokens)).ljust(bucket, b"\x00")
+    if len(padded) != bucket:  # a longer frame would leave the buckets, and tell
+        raise ValueError(f"{len(padded)} bytes do not fit a frame of {bucket}")
+    return padded
 
 
 def decode(raw: bytes) -> Frame:

@@ -66,6 +66,9 @@ def accept(pair: Pair, session: Session, now: int) -> tuple[Pair, Change]:
     if own is None:
         return replace(pair, active=theirs), Change.FIRST
     if own.own and own.first_received is None:
+        before = pair.draining
+        if before is not None and not before.own and now < (before.first_received or 0) + REPLACE_EVERY:  # [R-6.5-3]
+            raise SessionError("the peer started two sessions within a day")
         if own.session.sid < session.sid:
             held = replace(theirs, drains_until=now + DRAIN_AT_MOST)
             return replace(pair, draining=held), Change.CROSSED

@@ -20,7 +20,8 @@ IDS: Final = re.findall(r"A-\d\d", PAGE.split("Ids:")[1].split("|")[0])
 def functions(path: Path) -> dict[str, str]:
     """The test functions of a file with their docstrings."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, ast.FunctionDef)}
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, kinds)}
 
 
 def named_in(row: str) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from troth_protocol import frame
 from troth_protocol.encoding import u8, u16, u32, u64
 from troth_protocol.errors import DecodeError, TextTooLong
-from troth_protocol.frame import Frame, Kind, Symbols, Tokens
+from troth_protocol.frame import NO_SYMBOLS, Frame, Kind, Symbols, Tokens
 
 
 def test_buckets_and_what_they_hold() -> None:
@@ -114,3 +114,13 @@ def test_malformed_frames_are_refused(name: str) -> None:
 
 def test_the_frame_they_differ_from_is_good() -> None:
     assert frame.decode(raw_frame()) == Frame(1, b"hi", stock=0)
+
+
+def test_a_frame_that_leaves_its_bucket_is_not_made() -> None:
+    """[R-9.2-2] more tokens or symbols than there is room for are the caller's error, not a fifth size."""
+    room = frame.token_room(800)
+    with pytest.raises(ValueError, match="do not fit"):
+        frame.encode(Frame(1, bytes(800), NO_SYMBOLS, 0, Tokens(1, (bytes(32),) * (room + 6))))
+    symbols = Symbols(Kind.KEY, 0, bytes(32 * (frame.symbol_room(800, 0) + 1)))
+    with pytest.raises(ValueError, match="do not fit"):
+        frame.encode(Frame(1, bytes(800), symbols))

@@ -202,3 +202,16 @@ def test_a_first_message_to_a_pair_without_sessions() -> None:
     alice, bob = established()
     assert sid(alice) == sid(bob) == (b"m", None)
     assert pairing.tick(bob, NOW + 99 * DAY) == bob
+
+
+def test_a_crossing_happens_once_a_day() -> None:
+    """[R-6.5-3] further first messages while ours is unanswered do not push one session out with another."""
+    ours, _ = named(fresh_sessions("from alice"), b"a")
+    pair = pairing.initiate(Pair(), ours, NOW)
+    first, _ = named(fresh_sessions("bob once", 1, ("bob", "alice")), b"b")
+    second, _ = named(fresh_sessions("bob twice", 2, ("bob", "alice")), b"c")
+    pair, change = pairing.accept(pair, first, NOW)
+    assert change is Change.CROSSED
+    with pytest.raises(SessionError):
+        pairing.accept(pair, second, NOW + DAY - 1)
+    assert sid(pairing.accept(pair, second, NOW + DAY)[0]) == (b"a", b"c")

@@ -127,7 +127,10 @@ class Bundle:
         """LP(bundle) || count u8 || (present u8 || leaf 1,441 or zeros) each || zeros to 20,480 or 65,536. [R-5.3-3]"""
         leaves = b"".join(u8(0) + bytes(LEAF_SIZE) if leaf is None else u8(1) + leaf for leaf in self.leaves)
         size = BUNDLE_ANSWER if len(self.bundle) == BUNDLE_SIZE else BUNDLE_ANSWER_DEVICES
-        return (lp(self.bundle) + u8(len(self.leaves)) + leaves).ljust(size, b"\x00")
+        body = (lp(self.bundle) + u8(len(self.leaves)) + leaves).ljust(size, b"\x00")
+        if len(body) != size:
+            raise ValueError(f"{len(self.leaves)} leaves do not fit beside this bundle")
+        return body
 
     @classmethod
     def read(cls, reader: Reader) -> Bundle:
