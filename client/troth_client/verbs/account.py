@@ -73,7 +73,8 @@ async def card(driver: Driver, options: argparse.Namespace, output: Output) -> i
         import segno
 
         segno.make(link, error="l").terminal(compact=True)
-    output.remark("Hand this to one person, by a way you trust." if options.uses == 1 else "", {"type": "hint"})
+    whom = "one person" if options.uses == 1 else f"{options.uses} people"
+    output.remark(f"Hand this to {whom}, by a way you trust.", {"type": "hint", "uses": options.uses})
     return 0
 
 
