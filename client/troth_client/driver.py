@@ -36,7 +36,7 @@ from .events import (
     Tick,
     What,
 )
-from .lanes import Lane, Line
+from .lanes import Lane
 from .messenger import Messenger
 from .owner import OwnerLine
 from .records import KnownRelay
@@ -180,7 +180,7 @@ class Driver:
     def _lane(self, relay: RelayAddress) -> Lane:
         lane = self._lanes.get(relay.fingerprint)
         if lane is None:
-            lane = Lane(lambda: self._open_lane(relay), self._submitted, self._submit_failed)
+            lane = Lane(lambda: self._doors.open(relay), self._submitted, self._submit_failed)
             self._lanes[relay.fingerprint] = lane
         return lane
 
@@ -204,9 +204,6 @@ class Driver:
         """Wait until everything submitted has its answer, ``seconds`` at most."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._settled.wait(), seconds)
-
-    async def _open_lane(self, relay: RelayAddress) -> Line:
-        return (await self._doors.open(relay))[0]
 
     async def read_ledger(self, relay: RelayAddress) -> None:
         """Read a relay's ledger; NetworkError, or TrustError if it is not the relay the link named."""
@@ -263,6 +260,10 @@ class Driver:
     def history(self, contact: bytes, *, before: int | None = None, limit: int = 100) -> list[MessageView]:
         """Up to ``limit`` messages before row ``before``, oldest first."""
         return self._vault.history(contact, before, limit)
+
+    def unread(self, contact: bytes) -> list[MessageView]:
+        """What came since ``mark_read``, oldest first."""
+        return self._vault.unread(contact)
 
     def message_count(self, contact: bytes) -> int:
         """How many lines the conversation has."""

@@ -69,7 +69,7 @@ class Line:
         return answer
 
 
-Opener = Callable[[], Awaitable[Line]]
+Opener = Callable[[], Awaitable[tuple[Line, answers.Welcome]]]
 Answered = Callable[[bytes, answers.Answer], None]
 Failed = Callable[[bytes, TrothError], None]
 
@@ -103,7 +103,7 @@ class Lane:
         reading: asyncio.Task[tuple[int, answers.Answer]] | None = None
         taking: asyncio.Task[tuple[bytes, requests.Request]] | None = None
         try:
-            line = await self._opener()
+            line, _ = await self._opener()
             while True:
                 reading = reading or asyncio.create_task(line.answer())
                 taking = taking or asyncio.create_task(self._queue.get())

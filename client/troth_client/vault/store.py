@@ -159,10 +159,19 @@ class Vault:
                     (contact, 2**62 if before is None else before, limit),
                 )
             )
-        return [
-            MessageView(row, message_id, MessageState(state), sent, stored, text)
-            for row, message_id, state, sent, stored, text in reversed(rows)
-        ]
+        return [_view(*row) for row in reversed(rows)]
+
+    def unread(self, contact: bytes) -> list[MessageView]:
+        """What came since ``mark_read``, oldest first."""
+        with _refusals():
+            return [
+                _view(*row)
+                for row in self._db.execute(
+                    "SELECT row, id, state, sent, stored, text FROM message WHERE contact = ?1 AND side = 0 AND row > "
+                    "coalesce((SELECT seen.row FROM seen WHERE seen.contact = ?1), 0) ORDER BY row",
+                    (contact,),
+                )
+            ]
 
     def counts(self, contact: bytes) -> tuple[int, int, int]:
         """Lines in a conversation, unread ones among them, and when the newest was stored."""
@@ -183,6 +192,10 @@ class Vault:
                 "INSERT OR REPLACE INTO seen SELECT contact, max(row) FROM message WHERE contact = ? GROUP BY contact",
                 (contact,),
             )
+
+
+def _view(row: int, message_id: bytes, state: int, sent: int, stored: int, text: str) -> MessageView:
+    return MessageView(row, message_id, MessageState(state), sent, stored, text)
 
 
 def _lock(directory: Path) -> int:

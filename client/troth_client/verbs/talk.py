@@ -76,8 +76,7 @@ async def receive(driver: Driver, options: argparse.Namespace, output: Output) -
 def _print_unread(driver: Driver, output: Output) -> None:
     for view in driver.contacts():
         if view.unread and view.standing in {Standing.ACTIVE, Standing.ASKED}:
-            newest = [line for line in driver.history(view.fingerprint, limit=100_000) if not line.ours]
-            for message in newest[-view.unread :]:
+            for message in driver.unread(view.fingerprint):
                 print_line(output, view, message)
             driver.mark_read(view.fingerprint)
 
