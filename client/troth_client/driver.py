@@ -53,12 +53,7 @@ class Driver:
     """One open account at work."""
 
     def __init__(
-        self,
-        vault: Vault,
-        randomness: Randomness,
-        route: Route,
-        *,
-        clock: Callable[[], float] = time.time,
+        self, vault: Vault, randomness: Randomness, route: Route, *, clock: Callable[[], float] = time.time
     ) -> None:
         self._vault = vault
         self._randomness = randomness
@@ -68,7 +63,7 @@ class Driver:
         self._watchers: list[Callable[[Notify], None]] = []
         self._lanes: dict[bytes, Lane] = {}
         self._owner: OwnerLine | None = None
-        self._online = False
+        self._online = self._broken = False
         self._in_flight = 0
         self._settled = asyncio.Event()
         self._settled.set()
@@ -78,6 +73,8 @@ class Driver:
 
     def handle(self, *events: Event) -> None:
         """Handle events as one transaction on disk, then carry out what follows; TrothError changes nothing."""
+        if self._broken:
+            raise StorageError("the vault could not be read again after a failure: start troth anew")
         effects: list[Effect] = []
         try:
             for event in events:
@@ -98,7 +95,9 @@ class Driver:
                 self._vault.apply(tuple(changes))  # [R-13.1-1] [R-13.1-3]
             except StorageError:
                 # Memory is ahead of the disk now: go back to what is on the disk, and send nothing.
+                self._broken = True
                 self._messenger = Messenger.load(self._vault.load(), self._randomness)
+                self._broken = False
                 raise
         for effect in rest:
             if isinstance(effect, Submit):
