@@ -103,7 +103,7 @@ def renew(journal: Journal) -> None:
     if now >= ours.issued + manifest.RENEW_AFTER:  # [R-4.2-3]
         signed = manifest.create(account.root, ours.version + 1, ours.hash, now, ours.devices, journal.randomness)
         journal.set_account(replace(account, manifest=signed))
-        new_generation(journal)
+        new_generation(journal)  # [R-4.3-5]
     elif now >= latest.issued + prekeys.REPLACE_AFTER:
         new_generation(journal)
     account = journal.account

@@ -96,9 +96,9 @@ def _start(journal: Journal, contact: Contact, card: Card, answer: Bundle) -> Co
     opened = open_bundle(card.key, card.lookup, card.fingerprint, answer.bundle)
     opened.manifest.check_time(journal.now)
     history = contact.history.check_served(opened.manifest)
-    leaves = answer.leaves + (None,) * len(opened.entries)
-    for slot, (device, entry) in enumerate(zip(opened.manifest.devices, opened.entries, strict=True)):
-        _start_device(journal, card, opened.manifest, device, entry, leaves[slot], slot)
+    leaves = (*answer.leaves, None)
+    # The first device only: relays deliver first messages to slot 0 until linking is built (SPEC.md section 18.7).
+    _start_device(journal, card, opened.manifest, opened.manifest.devices[0], opened.entries[0], leaves[0], 0)
     return replace(contact, standing=Standing.ASKED, history=history, card="")
 
 
@@ -134,6 +134,7 @@ def _start_device(
         spare_used=None, their_stock=0, top_up_due=None,
     )  # fmt: skip
     journal.peers.put(key, peer)
+    outbox.start_over(journal, key)
     account.publish(journal)
 
 

@@ -136,7 +136,8 @@ async def play(output: Output) -> int:
         for text in _BURST:
             await set_up.you.do(SendText(set_up.other.own_fingerprint, text))
         await wait_until(lambda: printer.read == expected, set_up.other)
-        order = [line.text for line in set_up.other.history(set_up.you.own_fingerprint, limit=len(_BURST))]
+        lines = set_up.other.history(set_up.you.own_fingerprint, limit=3 * len(_BURST))
+        order = [line.text for line in lines if line.state is MessageState.RECEIVED][-len(_BURST) :]
         _say(output, "Back to normal:")
         for who, text in _CLOSING:
             await _exchange(set_up, printer, who, text)

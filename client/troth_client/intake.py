@@ -14,7 +14,7 @@ from troth_protocol.content import Addressed, Content, Profile, Text, TopUp, Unk
 from troth_protocol.encoding import sha256, u64
 from troth_protocol.envelope import FIRST_SIZES, FirstMessage, ReturnAddress
 from troth_protocol.errors import DecryptError, Duplicate, Mismatch, PeerError, SealError, UnknownHeader
-from troth_protocol.frame import Frame, Tokens
+from troth_protocol.frame import STOCK_UNKNOWN, Frame, Tokens
 from troth_protocol.manifest import History, Manifest
 from troth_protocol.pairing import Change, Pair
 from troth_protocol.token import NONCE_SIZE, capability_hash
@@ -42,6 +42,7 @@ def arrived(journal: Journal, incoming: Envelope) -> None:
             if len(incoming.envelope) not in FIRST_SIZES:
                 raise
         else:
+            _gap(journal, peer.fingerprint, pair.missing - peer.pair.missing)
             _established(journal, replace(peer, pair=pair), frame)
             _spend(journal, incoming)
             return
@@ -122,10 +123,18 @@ def _show(journal: Journal, peer: Peer, said: Content) -> None:
         notice(journal, contact.fingerprint, "a message of a kind this version of troth does not know")
 
 
-def notice(journal: Journal, contact: bytes, text: str) -> None:
-    """A line in a conversation that nobody wrote."""
-    notice_id = journal.randomness.draw(content.MESSAGE_ID_SIZE)
+def notice(journal: Journal, contact: bytes, text: str, about: bytes | None = None) -> None:
+    """A line in a conversation that nobody wrote; ``about`` the same thing it is shown once."""
+    size = content.MESSAGE_ID_SIZE
+    notice_id = journal.randomness.draw(size) if about is None else sha256(about)[:size]
     journal.remember(AddMessage(contact, notice_id, MessageState.NOTICE, journal.now, journal.now, text))
+
+
+def _gap(journal: Journal, contact: bytes, grown: int) -> None:
+    """Say that earlier messages have not come: a relay that loses or holds some back is seen at the next one."""
+    if grown > 0:
+        what = "1 earlier message has" if grown == 1 else f"{grown} earlier messages have"
+        notice(journal, contact, f"{what} not arrived: lost, or held back on the way")
 
 
 def _first(journal: Journal, incoming: Envelope) -> None:
@@ -153,7 +162,8 @@ def _repeated(journal: Journal, first: FirstMessage, sid: bytes) -> None:
         for held in (peer.pair.active, peer.pair.draining):
             if held is not None and held.session.sid == sid:
                 pair, frame = pairing.read(peer.pair, first.message, journal.now)
-                moved = replace(peer, pair=pair, their_stock=frame.stock)
+                _gap(journal, peer.fingerprint, pair.missing - peer.pair.missing)
+                moved = replace(peer, pair=pair)
                 journal.peers.put(moved.key, moved)
                 _show(journal, moved, content.decode(frame.type, frame.content))
                 _request_arrived(journal, moved.fingerprint)
@@ -187,13 +197,14 @@ def _open(journal: Journal, first: FirstMessage, generation: Generation, digest:
     _use_up(journal, generation, prefix.opening, digest, secrets.sid)
     peer = before or Peer(
         manifest.fingerprint, prefix.device_a, pair, None, None, None, bytes(32), spare_registered=True,
-        spare_used=None, their_stock=frame.stock, top_up_due=None,
+        spare_used=None, their_stock=STOCK_UNKNOWN, top_up_due=None,
     )  # fmt: skip
     theirs_now = pair.active is not None and not pair.active.own
-    peer = replace(peer, pair=pair, flight=None if theirs_now else peer.flight, their_stock=frame.stock)
+    peer = replace(peer, pair=pair, flight=None if theirs_now else peer.flight)
     journal.peers.put(key, peer)
     contact = _introduce(journal, contact, manifest, history, stale=stale)
     peer = _keep_address(journal, peer, prefix.address)
+    _gap(journal, contact.fingerprint, moved.missing)
     _show(journal, peer, said)
     if change is Change.REPLACED:
         notice(journal, contact.fingerprint, "the session was started anew from their side")
@@ -241,11 +252,17 @@ def _request_arrived(journal: Journal, fingerprint: bytes) -> None:
 
 
 def refused(journal: Journal, incoming: Envelope, error: PeerError) -> None:
-    """After a rollback: let go of what cannot be read, and say so where a person must know."""
+    """After a rollback: let go of what cannot be read, and say so where a person must know.
+
+    What was read before, or belongs to nobody, is let go in silence, unless it came by a token not used before: then
+    the contact sent something that is lost, as after their vault was put back to an older copy. One token, one notice.
+    [R-13.1-11]
+    """
     journal.acknowledge(incoming.sequence)
-    if isinstance(error, DecryptError) and error.code in {"DUPLICATE", "UNKNOWN_HEADER"}:
-        return
     peer = _peer_of(journal, incoming)
+    unknown = isinstance(error, DecryptError) and error.code in {"DUPLICATE", "UNKNOWN_HEADER"}
+    if unknown and (peer is None or incoming.via is not Via.TOKEN or len(incoming.envelope) in FIRST_SIZES):
+        return
     journal.notify(What.ALARM, peer.fingerprint if peer else None, str(error), error.code)
     if peer is not None and not isinstance(error, SealError):
-        notice(journal, peer.fingerprint, f"a message could not be read: {error}")
+        notice(journal, peer.fingerprint, f"a message could not be read: {error}", incoming.mark)

@@ -73,6 +73,12 @@ def adopt(journal: Journal, fingerprint: bytes) -> None:
             _queue(journal, peer, item.type, item.content, item.message_id)
 
 
+def start_over(journal: Journal, key: bytes) -> None:
+    """A new session was started with a device: what waits for it is encrypted anew, under that one."""
+    for number, item in list(journal.items.group(key)):
+        journal.items.put(number, replace(item, wire=b"", right=Right.NONE, permit=b""))
+
+
 def pump(journal: Journal, key: bytes) -> None:
     """Send the oldest item to a device if nothing is on its way there and there is a right to send it."""
     peer = journal.peers.get(key)
@@ -127,15 +133,17 @@ def _prepare(journal: Journal, peer: Peer, item: Item) -> Item | None:
 
 
 def _prepare_first(journal: Journal, peer: Peer, flight: Flight, item: Item) -> Item | None:
-    """A first-flight envelope: at most eight, each in a 1,024-byte frame; the rest waits for an answer. [R-6.3-2]"""
+    """A first-flight envelope: at most eight, each in a 1,024-byte frame; the rest waits. [R-6.3-2] [R-6.3-5]"""
     held = peer.pair.active
     if flight.sent >= ENVELOPES_PER_USE or len(item.content) > frame.CAPACITIES[0] or held is None:
         return None
-    moved, message = session.encrypt(held.session, item.type, item.content, randomness=journal.randomness)
-    sealed = envelope.seal(
-        flight.prefix, message, SealPublicKey(flight.seal), flight.statement_hash, journal.randomness
-    )
-    pair = replace(peer.pair, active=replace(held, session=moved))
+    pair, sealed = peer.pair, item.wire
+    if sealed == b"":  # else it was refused before: the same bytes again, not others under another number [R-13.1-2]
+        moved, message = session.encrypt(held.session, item.type, item.content, randomness=journal.randomness)
+        sealed = envelope.seal(
+            flight.prefix, message, SealPublicKey(flight.seal), flight.statement_hash, journal.randomness
+        )
+        pair = replace(peer.pair, active=replace(held, session=moved))
     journal.peers.put(peer.key, replace(peer, pair=pair, flight=replace(flight, sent=flight.sent + 1)))
     prepared = replace(item, wire=sealed, right=Right.INTRO, permit=journal.randomness.draw(NONCE_SIZE))
     journal.items.put(item.key, prepared)
@@ -212,7 +220,7 @@ def _refused(journal: Journal, item: Item) -> None:
     if item.right is Right.INTRO:
         # The card no longer pays. What was written stays queued for a new one.
         journal.contacts.put(contact.fingerprint, replace(contact, standing=Standing.REFUSED))
-        journal.items.put(item.key, replace(item, wire=b"", right=Right.NONE, permit=b""))
+        journal.items.put(item.key, replace(item, right=Right.NONE, permit=b""))
         journal.notify(What.REFUSED, contact.fingerprint, "their card is used up or revoked", "REFUSED")
         journal.wait(item.peer, journal.now + RETRY)
         return

@@ -101,7 +101,7 @@ def parse(raw: bytes, root: VerifyKey) -> Manifest:
     fingerprint = reader.fixed("manifest fp", FINGERPRINT_SIZE)
     if fingerprint != root.fingerprint():
         raise Mismatch("the manifest is of another account than its root key")
-    version = reader.u64("manifest version")
+    version = reader.integer("manifest version", 8, least=1)
     previous = reader.fixed("manifest previous", 32)
     issued = reader.u64("manifest issued")
     expires = reader.u64("manifest expires")

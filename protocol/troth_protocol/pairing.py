@@ -49,6 +49,11 @@ class Pair:
     draining: Held | None = None
     replaced: int | None = field(default=None)
 
+    @property
+    def missing(self) -> int:
+        """How many earlier messages of theirs have not come, as far as later ones told."""
+        return sum(held.session.missing for held in (self.active, self.draining) if held is not None)
+
 
 def initiate(pair: Pair, session: Session, now: int) -> Pair:
     """We start a session; whatever was active drains."""

@@ -54,6 +54,11 @@ class Session(NamedTuple):
         """Whether the peer has proved itself against a quantum attacker: epoch 1 is complete. [R-8.3-5]"""
         return self.epoch >= 2
 
+    @property
+    def missing(self) -> int:
+        """How many earlier messages of theirs have not come, as far as later ones told and we keep their keys."""
+        return sum(len(old.keys) for old in self.ratchet.skipped)
+
 
 def start_initiator(secrets: handshake.Secrets, spk: DhPublicKey, kem_identity: KemPrivateKey) -> Session:
     """A's session right after the handshake; ``kem_identity`` is A's own KIK."""

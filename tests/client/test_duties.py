@@ -13,13 +13,14 @@ from client.world import Person, RelayCore, Template, settle
 from troth_client.account import PAGES
 from troth_client.demo import Stage, introduce, stage, wait_until
 from troth_client.events import Accept, Add, Arrived, Ask, SendText, Submit, Tick, What
-from troth_client.records import Generation, Standing
+from troth_client.records import Generation, OwnCard, Peer, Standing
 from troth_client.routes.direct import Direct
 from troth_client.routes.route import KeyCheck, Wire
-from troth_protocol import primitives
+from troth_protocol import manifest, primitives, session
 from troth_protocol.card import RelayAddress
 from troth_protocol.envelope import FIRST_TOKENS
 from troth_protocol.errors import NetworkError, PinMismatch
+from troth_protocol.frame import STOCK_UNKNOWN
 from troth_protocol.manifest import DAY
 from troth_protocol.wire import Type, answers, requests
 
@@ -239,3 +240,41 @@ async def cut(set_up: Stage) -> None:
     await owner._line.wire.close()
     with pytest.raises(NetworkError):
         await owner._line.wire.send(b"x")
+
+
+def test_a_new_manifest_comes_with_new_prekeys(relay: RelayCore) -> None:
+    """[R-4.3-5] [R-4.2-3]: at 45 days; a statement names its manifest, and every card is renewed."""
+    person = Person("Ann", relay)
+    person.connect()
+    settle(person)
+    old = manifest.parse(person.messenger.own.manifest, person.messenger.own.root.public)
+    later(person, 46)
+    new = manifest.parse(person.messenger.own.manifest, person.messenger.own.root.public)
+    assert (new.version, new.previous) == (2, old.hash)
+    newest = max(generations(person), key=lambda each: each.number)
+    assert newest.manifest_hash == new.hash
+    assert newest.issued == new.issued
+    cards = [OwnCard.decode(raw) for raw in person.disk.rows["card"].values()]
+    assert {card.published for card in cards} == {newest.hash}
+
+
+def test_a_first_flight_frame_carries_no_tokens_and_no_stock(relay: RelayCore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[R-6.3-5]: nothing is given where it would be ignored, and a stranger's claim about a stock is not believed."""
+    made: list[tuple[object, object]] = []
+    encrypt = session.encrypt
+
+    def noted(*arguments: object, **options: object) -> tuple[session.Session, bytes]:
+        made.append((options.get("tokens"), options.get("stock")))
+        return encrypt(*arguments, **(options | {"stock": 0}))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "encrypt", noted)
+    one, other = Person("Ann", relay), Person("Ben", relay)
+    for person in (one, other):
+        person.connect()
+        settle(person)
+    one.handle(Add(other.make_card(), ""))
+    one.send(other, "first flight")
+    settle(one, other)
+    assert made == [(None, None), (None, None)]
+    (peer,) = (Peer.decode(raw) for raw in other.disk.rows["peer"].values())
+    assert peer.their_stock == STOCK_UNKNOWN

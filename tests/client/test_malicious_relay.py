@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from client.world import Link, Person, RelayCore, Template, settle
-from troth_client.events import Accept, Add, Arrived, Submit, Submitted, What
+from troth_client.events import Accept, Acknowledge, Add, Arrived, Submit, Submitted, What
 from troth_client.records import Standing
 from troth_protocol.card import Card
 from troth_protocol.wire import NONCE_SIZE, Via, answers, requests
@@ -143,7 +143,7 @@ def test_a_replayed_first_message_is_read_once(relay: RelayCore) -> None:
 
 
 def test_foreign_marks_and_old_envelopes_change_nothing(template: Template, tmp_path: Path) -> None:
-    """B077: a relay that hands out envelopes under other marks, twice, or to the wrong person. [R-10.2-7]"""
+    """B077: a relay that hands out envelopes under other marks, twice, or to somebody else. [R-10.2-7] [R-13.1-11]"""
     relay, one, other = template.begin(tmp_path)
     settle(one, other)
     one.send(other, "first")
@@ -156,7 +156,7 @@ def test_foreign_marks_and_old_envelopes_change_nothing(template: Template, tmp_
     before = {kind: dict(rows) for kind, rows in other.disk.rows.items()}
     unused = next(iter(other.disk.rows["nonce"]))
     for envelope in queued:
-        other.handle(Arrived(envelope))
+        assert other.handle(Arrived(envelope)) == [Acknowledge((envelope.sequence,))]
         other.handle(Arrived(replace(envelope, mark=unused + bytes(16))))
         other.handle(Arrived(replace(envelope, via=Via.INTRO, mark=bytes(32))))
         other.handle(Arrived(replace(envelope, via=Via.SPARE, mark=bytes(32))))

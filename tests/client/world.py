@@ -103,6 +103,10 @@ class RelayCore:
         self.creations = Bucket(1_000, 1_000)
         self.deposits: deque[commands.Deposited] = deque()
 
+    def link(self, now: int) -> Link:
+        """A new connection."""
+        return Link(self, now)
+
     def run(self, command: commands.Command) -> commands.Outcome:
         """A command's outcome, once it is on disk."""
         done: queue.Queue[commands.Outcome] = queue.Queue()
@@ -175,7 +179,10 @@ class Person:
 
     def handle(self, event: Event) -> list[Effect]:
         """One event: the Save is carried out, the rest waits. [R-13.1-1]"""
-        wanted = self.messenger.handle(event, self.now)
+        return self.perform(self.messenger.handle(event, self.now))
+
+    def perform(self, wanted: list[Effect]) -> list[Effect]:
+        """Save first, then let the rest wait."""
         saves = [place for place, effect in enumerate(wanted) if isinstance(effect, Save)]
         assert saves in ([], [0]), "one Save, and before everything else"
         for effect in wanted:
@@ -189,7 +196,7 @@ class Person:
 
     def connect(self) -> None:
         """Connect to our relay."""
-        self.owner = Link(self.relay, self.now)
+        self.owner = self.relay.link(self.now)
         self.asked.clear()
         self.handle(OwnerConnected(RELAY.fingerprint, self.owner.nonce, TLS_KEY))
 
@@ -214,10 +221,12 @@ class Person:
             return self._take()
         effect = self.pending.popleft()
         if isinstance(effect, Submit):
-            link = Link(self.relay, self.now)
+            link = self.relay.link(self.now)
             link.ask(effect.request)
-            got = link.incoming.popleft()[1]
-            self.handle(Submitted(effect.reference, got) if answer else SubmitFailed(effect.reference))
+            if answer and link.incoming:
+                self.handle(Submitted(effect.reference, link.incoming.popleft()[1]))
+            else:
+                self.handle(SubmitFailed(effect.reference))
         elif self.owner is not None and isinstance(effect, Ask):
             self.asked[self.owner.ask(effect.request)] = effect.reference
         elif self.owner is not None and isinstance(effect, Acknowledge):
@@ -300,9 +309,16 @@ class Template:
 
     def begin(self, folder: Path) -> tuple[RelayCore, Person, Person]:
         """A copy of everything, connected."""
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        relay = RelayCore(folder)
+        relay = RelayCore(self.copied_to(folder))
+        return relay, *self.people(relay)
+
+    def copied_to(self, folder: Path) -> Path:
+        """The relay's files, copied."""
+        return shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+
+    def people(self, relay: RelayCore) -> tuple[Person, Person]:
+        """Copies of both, connected to this relay."""
         one, other = (Person(n, relay, d.copy(), self.now) for n, d in zip("ab", self.disks, strict=True))
         one.connect()
         other.connect()
-        return relay, one, other
+        return one, other

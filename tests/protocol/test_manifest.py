@@ -58,6 +58,12 @@ def test_one_to_five_devices() -> None:
             manifest.parse(raw, ROOT.public)
 
 
+def test_versions_count_from_one() -> None:
+    """[R-2-3] a signed version 0 is out of range."""
+    with pytest.raises(DecodeError, match="manifest version"):
+        make(version=0)
+
+
 def test_every_region_is_signed() -> None:
     """[R-4.2-2]: a bit flipped anywhere, a byte less or more, another root."""
     raw = make().raw
