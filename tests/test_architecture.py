@@ -96,7 +96,8 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_client": May(),
     "troth_client.__main__": May(words("troth_client.cli")),
     "troth_client.cli": May(
-        words("troth_protocol.errors troth_client.cli"), late=words("troth_client.verbs troth_client.demo")
+        words("troth_protocol.errors troth_client.cli"),
+        late=words("troth_client.verbs troth_client.demo troth_client.vector"),
     ),
     "troth_client.verbs*": May(
         (*SERVED, DOOR, *words("troth_protocol.card troth_protocol.content troth_client.*")),
@@ -143,6 +144,7 @@ ARROWS: Final[Mapping[str, May]] = {
         ),
         words("apsw"),
     ),
+    "troth_client.vector*": May(words("troth_protocol.* troth_client.vector*")),
     "troth_client.views": May(words("troth_client.events troth_client.records")),
     "troth_client.display": May(),
     "troth_client.*": May(

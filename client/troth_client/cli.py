@@ -103,6 +103,8 @@ def parser() -> argparse.ArgumentParser:
     marking = verify.add_mutually_exclusive_group()
     marking.add_argument("--mark", action="store_true", help="it was compared and is the same")
     marking.add_argument("--unmark", action="store_true", help="it was not compared after all")
+    vector = verb("vector", "carry out a test vector and print its outcome as JSON; needs no account")
+    vector.add_argument("file", metavar="FILE", type=Path, help="a file of tests/vectors")
     return main
 
 
@@ -151,6 +153,10 @@ def _dispatch(options: argparse.Namespace, output: Output) -> int:
         from . import demo
 
         return demo.run(script=options.script, output=output)
+    if options.verb == "vector":
+        from . import vector
+
+        return vector.run(options.file)
     from . import verbs
 
     if options.verb == "init":
