@@ -131,7 +131,7 @@ def notice(journal: Journal, contact: bytes, text: str, about: bytes | None = No
 
 
 def _gap(journal: Journal, contact: bytes, grown: int) -> None:
-    """Say that earlier messages have not come: a relay that loses or holds some back is seen at the next one."""
+    """Say that earlier messages have not come: a relay that loses or holds some back is seen. [R-13.1-12]"""
     if grown > 0:
         what = "1 earlier message has" if grown == 1 else f"{grown} earlier messages have"
         notice(journal, contact, f"{what} not arrived: lost, or held back on the way")

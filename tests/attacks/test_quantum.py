@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from simulator import NOW, TEXT, Recording, Seeded, craft, fresh_sessions, open_sessions, person, ping_pong
-from troth_protocol import card, frame, handshake, keys, manifest, pq_exchange, prekeys, primitives, session
+from troth_protocol import card, chain, frame, handshake, keys, manifest, pq_exchange, prekeys, primitives, session
 from troth_protocol.chain import ChainKey
 from troth_protocol.errors import BadSignature, PeerError, SessionError, Tampered
 from troth_protocol.frame import Frame, Kind, Symbols
@@ -187,3 +187,13 @@ def test_a10_both_halves_are_needed_the_other_way_too() -> None:
     forged = raw[:end] + half.sign(b"manifest", raw[:end], SOURCE)[:64] + raw[end + 64 :]
     with pytest.raises(BadSignature):
         manifest.parse(forged, BOB.root.public)
+
+
+def test_a35_symbols_of_an_older_epoch_do_not_count() -> None:
+    """A-35: late symbols of the awaited kind, two epochs old, are no part of the present key. [R-8.3-3]"""
+    waiting = pq_exchange.Exchange(chain.PqRoot(bytes(32)), bytes(32), pq_exchange.ReceiveKey(4, bytes(32), {}))
+    old = frame.Symbols(frame.Kind.KEY, 0, bytes(64))
+    assert pq_exchange.receive(waiting, 2, old) == (waiting, None)
+    after, _ = pq_exchange.receive(waiting, 4, old)
+    assert isinstance(after.state, pq_exchange.ReceiveKey)
+    assert len(after.state.have) == 2

@@ -193,3 +193,15 @@ def test_a78_a_session_reset_loop() -> None:
             pairing.accept(bob, starts(b"3", "three", ("alice", "bob"))[1], NOW + later)
     assert pairing.accept(bob, starts(b"3", "three", ("alice", "bob"))[1], NOW + 86_400)[1] is Change.REPLACED
     assert replace(bob, replaced=None) != bob
+
+
+def test_a23_a_late_message_takes_both_its_keys() -> None:
+    """A-23: each ratchet alone refuses the second copy: the late message's keys are gone from both maps. [R-7.5-2]"""
+    alice, bob = fresh_sessions("late keys")
+    sent = []
+    for _ in range(4):
+        alice, message = session.encrypt(alice, TEXT, b"x", randomness=SOURCE)
+        sent.append(message)
+    for number, left in ((3, 3), (1, 2), (0, 1), (2, 0)):
+        bob, _ = session.decrypt(bob, sent[number], now=NOW)
+        assert sum(len(old.keys) for old in bob.ratchet.skipped) == len(bob.chains.skipped) == bob.missing == left
