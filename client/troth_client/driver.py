@@ -264,10 +264,6 @@ class Driver:
         """What came since ``mark_read``, oldest first."""
         return self._vault.unread(contact)
 
-    def message_count(self, contact: bytes) -> int:
-        """How many lines the conversation has."""
-        return self._vault.counts(contact)[0]
-
     def mark_read(self, contact: bytes) -> None:
         """Everything in the conversation has been seen."""
         self._vault.mark_read(contact)

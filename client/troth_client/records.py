@@ -19,20 +19,17 @@ from troth_protocol.manifest import MAX_SIZE as MAX_MANIFEST
 from troth_protocol.manifest import History
 from troth_protocol.pairing import Pair
 from troth_protocol.prekeys import STATEMENT_SIZE, PrekeySecrets
-from troth_protocol.snapshot import decode_pair, decode_prekeys, encode_pair, encode_prekeys
+from troth_protocol.snapshot import (
+    decode_pair,
+    decode_prekeys,
+    encode_pair,
+    encode_prekeys,
+    read_time_or_never,
+    time_or_never,
+)
 from troth_protocol.token import MailboxEpoch
 
-_NEVER: Final = 0xFFFF_FFFF_FFFF_FFFF
 _LARGE: Final = 1 << 20
-
-
-def _time(value: int | None) -> bytes:
-    return u64(_NEVER if value is None else value)
-
-
-def _read_time(reader: Reader) -> int | None:
-    value = reader.u64("time")
-    return None if value == _NEVER else value
 
 
 def _flag(reader: Reader, name: str) -> bool:
@@ -118,7 +115,7 @@ class Generation:
     def encode(self) -> bytes:
         """The record's bytes."""
         seen = b"".join(digest + sid for digest, sid in self.seen.items())
-        times = u64(self.issued) + u64(self.expires) + _time(self.replaced) + u8(self.pages)
+        times = u64(self.issued) + u64(self.expires) + time_or_never(self.replaced) + u8(self.pages)
         head = u32(self.number) + lp(encode_prekeys(self.secrets)) + lp(self.statement)
         return head + self.hash + self.manifest_hash + times + u32(len(self.seen)) + seen
 
@@ -129,7 +126,7 @@ class Generation:
         number, secrets = reader.u32("number"), decode_prekeys(reader.lp("secrets", _LARGE))
         statement = reader.lp("statement", STATEMENT_SIZE)
         hash_, manifest_hash = reader.fixed("hash", 32), reader.fixed("manifest hash", 32)
-        issued, expires, replaced = reader.u64("issued"), reader.u64("expires"), _read_time(reader)
+        issued, expires, replaced = reader.u64("issued"), reader.u64("expires"), read_time_or_never(reader)
         pages, count = reader.u8("pages"), reader.u32("seen")
         seen = {reader.fixed("digest", 32): reader.fixed("sid", 32) for _ in range(count)}
         reader.end()
@@ -275,8 +272,8 @@ class Peer:
     def encode(self) -> bytes:
         """The record's bytes."""
         flight = u8(0) if self.flight is None else u8(1) + self.flight.encode()
-        spare = self.spare + u8(self.spare_registered) + _time(self.spare_used)
-        state = u16(self.their_stock) + _time(self.top_up_due)
+        spare = self.spare + u8(self.spare_registered) + time_or_never(self.spare_used)
+        state = u16(self.their_stock) + time_or_never(self.top_up_due)
         return (
             self.key
             + lp(encode_pair(self.pair))
@@ -294,7 +291,7 @@ class Peer:
         pair, address = decode_pair(reader.lp("pair", _LARGE)), _read_address(reader)
         flight = Flight.read(reader) if _flag(reader, "flight") else None
         announce, spare, registered = _read_address(reader), reader.fixed("spare", 32), _flag(reader, "registered")
-        spare_used, their_stock, due = _read_time(reader), reader.u16("stock"), _read_time(reader)
+        spare_used, their_stock, due = read_time_or_never(reader), reader.u16("stock"), read_time_or_never(reader)
         reader.end()
         return cls(
             fingerprint, device_id, pair, address, flight, announce, spare, registered, spare_used, their_stock, due

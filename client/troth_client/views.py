@@ -81,9 +81,6 @@ class Conversations(Protocol):
     def history(self, contact: bytes, *, before: int | None = None, limit: int = 100) -> list[MessageView]:
         """Up to ``limit`` messages stored before row ``before`` (None: the newest), oldest first."""
 
-    def message_count(self, contact: bytes) -> int:
-        """How many lines the conversation has."""
-
     def mark_read(self, contact: bytes) -> None:
         """Everything in the conversation has been seen."""
 

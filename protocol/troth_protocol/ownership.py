@@ -13,7 +13,6 @@ from . import labels
 from .encoding import sha256
 from .errors import DecodeError
 
-SECRET_SIZE: Final = 32
 NONCE_SIZE: Final = 32
 
 

@@ -34,7 +34,6 @@ MAX_OLD_HEADERS: Final = 64
 """Header keys of earlier chains kept for late messages: each costs one trial decryption. [R-7.5-3]"""
 MAX_CHAIN: Final = 2**16
 """Messages in a chain before a step is forced by refusing to send. [R-7.5-4]"""
-HEADER_SIZE: Final = 54
 ENCRYPTED_HEADER_SIZE: Final = 82
 
 Kept: TypeAlias = tuple[MessageKey, int]

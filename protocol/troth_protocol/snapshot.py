@@ -28,14 +28,14 @@ _NEVER: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 def encode_pair(pair: Pair) -> bytes:
     """A pair of sessions as bytes."""
-    return u8(FORMAT) + _held(pair.active) + _held(pair.draining) + _time(pair.replaced)
+    return u8(FORMAT) + _held(pair.active) + _held(pair.draining) + time_or_never(pair.replaced)
 
 
 def decode_pair(raw: bytes) -> Pair:
     """The pair of ``encode_pair``; DecodeError."""
     reader = Reader(raw)
     reader.u8("pair format", FORMAT, FORMAT)
-    pair = Pair(_read_held(reader), _read_held(reader), _read_time(reader))
+    pair = Pair(_read_held(reader), _read_held(reader), read_time_or_never(reader))
     reader.end()
     return pair
 
@@ -62,11 +62,13 @@ def decode_prekeys(raw: bytes) -> PrekeySecrets:
     return PrekeySecrets(spk, pqspk, seal, batch, one_time)
 
 
-def _time(value: int | None) -> bytes:
+def time_or_never(value: int | None) -> bytes:
+    """A time of 8 bytes, or all ones for none."""
     return u64(_NEVER if value is None else value)
 
 
-def _read_time(reader: Reader) -> int | None:
+def read_time_or_never(reader: Reader) -> int | None:
+    """The time, or None."""
     value = reader.u64("time")
     return None if value == _NEVER else value
 
@@ -82,7 +84,7 @@ def _read_kem(reader: Reader) -> KemPrivateKey:
 def _held(held: Held | None) -> bytes:
     if held is None:
         return u8(0)
-    times = _time(held.first_received) + _time(held.drains_until)
+    times = time_or_never(held.first_received) + time_or_never(held.drains_until)
     return u8(1) + u8(held.own) + u8(held.revivable) + times + _session(held.session)
 
 
@@ -90,7 +92,7 @@ def _read_held(reader: Reader) -> Held | None:
     if not reader.u8("held", 1):
         return None
     own, revivable = bool(reader.u8("own", 1)), bool(reader.u8("revivable", 1))
-    first_received, drains_until = _read_time(reader), _read_time(reader)
+    first_received, drains_until = read_time_or_never(reader), read_time_or_never(reader)
     return Held(_read_session(reader), own, first_received, drains_until, revivable)
 
 

@@ -95,9 +95,6 @@ class FakeConversations:
         end = len(history) if before is None else before
         return [history.at(row) for row in range(max(end - limit, 0), end)]
 
-    def message_count(self, contact: bytes) -> int:
-        return len(self.histories[contact])
-
     def mark_read(self, contact: bytes) -> None:
         self.read.append(contact)
         self.change(contact, unread=0)
