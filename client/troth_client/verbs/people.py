@@ -91,6 +91,7 @@ async def verify(driver: Driver, options: argparse.Namespace, output: Output) ->
     groups = number.split()
     grid = "\n".join("  ".join(groups[row : row + 4]) for row in range(0, len(groups), 4))
     verified = options.mark or (view.verified and not options.unmark)
-    state = "marked as compared" if verified else "not compared yet: read it to each other, then  troth verify NAME --mark"
+    hint = "not compared yet: read it to each other, then  troth verify NAME --mark"
+    state = "marked as compared" if verified else hint
     output.result(f"{grid}\n{state}", {"type": "safety number", "number": number, "verified": verified})
     return 0
