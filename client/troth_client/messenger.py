@@ -123,7 +123,7 @@ class Messenger:
             case OwnerConnected():
                 journal.reconnected()
                 account.connected(journal, event)
-                self._resume()
+                self._tick()  # a client that is run now and then has its clock here: a top-up may be long due
             case OwnerAnswered(reference, answer):
                 account.answered(journal, reference, answer)
             case OwnerLost():

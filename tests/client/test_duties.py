@@ -278,3 +278,19 @@ def test_a_first_flight_frame_carries_no_tokens_and_no_stock(relay: RelayCore, m
     assert made == [(None, None), (None, None)]
     (peer,) = (Peer.decode(raw) for raw in other.disk.rows["peer"].values())
     assert peer.their_stock == STOCK_UNKNOWN
+
+
+def test_a_top_up_that_is_due_goes_at_the_next_connection(template: Template, tmp_path: Path) -> None:
+    """[R-13.2-2]: a client that is only ever run to fetch and leave still pays for what it is sent."""
+    relay, one, other = template.begin(tmp_path)
+    for number in range(300):
+        one.send(other, f"{number}")
+    for _ in range(40):  # each run fetches, leaves, and the next one comes ten seconds later; nobody ticks in between
+        for person in (one, other):
+            person.crash()
+            person.now += 10
+            person.connect()
+            while person.step():
+                pass
+    assert other.disk.received() == [f"{number}" for number in range(300)]
+    relay.store.close()
