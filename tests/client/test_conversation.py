@@ -16,16 +16,6 @@ from troth_client.records import Standing
 from troth_protocol.errors import NotReady, TextTooLong, UserError
 
 
-@pytest.fixture
-def relay(tmp_path: Path) -> RelayCore:
-    return RelayCore(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template.make(tmp_path_factory.mktemp("template"))
-
-
 def two(relay: RelayCore) -> tuple[Person, Person]:
     one, other = Person("Ann", relay), Person("Ben", relay)
     one.connect()

@@ -25,16 +25,6 @@ from troth_protocol.manifest import DAY
 from troth_protocol.wire import Type, answers, requests
 
 
-@pytest.fixture
-def relay(tmp_path: Path) -> RelayCore:
-    return RelayCore(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template.make(tmp_path_factory.mktemp("template"))
-
-
 def generations(person: Person) -> list[Generation]:
     return [Generation.decode(raw) for raw in person.disk.rows["generation"].values()]
 

@@ -15,16 +15,6 @@ from troth_protocol.card import Card
 from troth_protocol.wire import NONCE_SIZE, Via, answers, requests
 
 
-@pytest.fixture
-def relay(tmp_path: Path) -> RelayCore:
-    return RelayCore(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template.make(tmp_path_factory.mktemp("template"))
-
-
 def strangers(relay: RelayCore) -> tuple[Person, Person, Card]:
     one, other = Person("Ann", relay), Person("Ben", relay)
     for person in (one, other):
