@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import pytest
 
 from troth_protocol import chain, frame, handshake, labels, ownership, prekeys, primitives, safety, session, token
-from troth_protocol.card import Card, RelayAddress
+from troth_protocol.card import Card, JoinLink, RelayAddress
 from troth_protocol.chain import ChainKey, MessageKey, PqRoot, RootKey
 from troth_protocol.content import Text
 from troth_protocol.encoding import lp, sha256, u8, u16, u32
@@ -25,7 +25,7 @@ from troth_protocol.frame import Frame, Symbols
 from troth_protocol.handshake import Mode, Opening, Party
 from troth_protocol.keys import DhPublicKey, KemPrivateKey, SealPrivateKey, VerifyKey, signed_bytes
 from troth_protocol.ledger import Descriptor, TlsMode
-from troth_protocol.wire import VERSION, Code, answers, requests
+from troth_protocol.wire import VERSION, Code, answers, blobs, requests
 
 SPEC: Final = Path(__file__).parents[1] / "SPEC.md"
 _BLOCK: Final = re.compile(r"^```example ([a-z-]+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -121,6 +121,12 @@ def relay_link(block: Block) -> Mapping[str, Value]:  # [R-5.2-1]
     link = _relay(block).link()
     assert RelayAddress.from_link(link) == _relay(block)
     return {"link": link}
+
+
+def join_link(block: Block) -> Mapping[str, Value]:  # [R-5.2-1]
+    joining = JoinLink(_relay(block), block.raw("invitation"))
+    assert JoinLink.from_link(joining.link()) == joining
+    return {"link": joining.link()}
 
 
 def card_link(block: Block) -> Mapping[str, Value]:  # [R-5.1-1] [R-5.2-1]
@@ -256,6 +262,17 @@ def answers_(block: Block) -> Mapping[str, Value]:  # [R-11.5-2]
     }
 
 
+def blobs_(block: Block) -> Mapping[str, Value]:  # [R-11.9-1]
+    blob, expires = block.raw("blob"), block.number("expires")
+    return {
+        "BLOB_PUT that asks how far a blob of 4 chunks is, with request id 1": requests.encode(
+            1, blobs.BlobPut(blob, 4, expires, 0)
+        ),
+        "BLOB_GET of chunk 3 with request id 2": requests.encode(2, blobs.BlobGet(blob, 3)),
+        "BLOB_STATE of 3 chunks in 4 with request id 1": answers.encode(1, blobs.BlobState(3, 4, expires)),
+    }
+
+
 def descriptor(block: Block) -> Mapping[str, Value]:  # [R-12.2-1]
     hosts = ((block.text("host"), block.number("port")),)
     made = Descriptor(hosts, TlsMode(block.number("mode")), (block.raw("pin"),))
@@ -275,6 +292,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "fingerprint": fingerprint,
     "leaf": leaf,
     "relay-link": relay_link,
+    "join-link": join_link,
     "card-link": card_link,
     "transcript": transcript,
     "handshake-keys": handshake_keys,
@@ -290,6 +308,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     "capability": capability,
     "requests": requests_,
     "answers": answers_,
+    "blobs": blobs_,
     "descriptor": descriptor,
     "safety-number": safety_number,
 }

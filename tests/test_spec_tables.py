@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from troth_protocol import content, envelope, errors, frame, labels, manifest, prekeys, ratchet, session, wire
-from troth_protocol.wire import answers, requests
+from troth_protocol.wire import answers, blobs, requests
 
 SPEC: Final = (Path(__file__).parents[1] / "SPEC.md").read_text("utf-8")
 
@@ -53,7 +53,20 @@ def test_requests_and_answers_are_the_wire_types() -> None:
 def test_owner_requests_are_marked() -> None:
     """The mark is the rule for which requests need a proof; the relay's own tests try each. [R-11.3-1]"""
     marked = {name.split(" ")[0] for _, name, *_ in table("type", "name", "body", "answer") if "(owner)" in name}
-    assert marked == {"ROTATE", "PUBLISH", "UNPUBLISH", "ADD_LEAVES", "COUNT", "FETCH", "ACKNOWLEDGE", "SPARES"}
+    assert marked == {
+        "ROTATE",
+        "PUBLISH",
+        "UNPUBLISH",
+        "ADD_LEAVES",
+        "COUNT",
+        "FETCH",
+        "ACKNOWLEDGE",
+        "SPARES",
+        "ERASE",
+        "REFUSE",
+        "BLOB_PUT",
+        "BLOB_DELETE",
+    }
 
 
 def test_error_codes_are_the_wire_codes() -> None:
@@ -117,9 +130,14 @@ def test_buckets_and_sizes() -> None:
         ("window u16, 1 to {:,} ", (wire.MAX_WINDOW,)),
         ("count u16, 1 to {:,} ", (wire.MAX_ACKNOWLEDGED,)),
         ("count u8, at most {:,} \\|\\| hash 32", (wire.MAX_SPARES_PER_REQUEST,)),
+        ("count u16, 1 to {:,} \\|\\| nonce", (wire.MAX_REFUSED,)),
         ("LP(invite, at most {:,})", (requests.MAX_INVITE,)),
         ("count u8, at most {:,} \\|\\| LP(entry", (answers.MAX_ENTRIES_PER_PAGE,)),
         ("LP(entry, at most {:,})", (answers.MAX_LEDGER_ENTRY,)),
+        ("LP(chunk, 0 or {:,})", (blobs.CHUNK,)),
+        ("A chunk MUST be {:,} bytes", (blobs.CHUNK,)),
+        ("{:,} or {:,} of them", sorted(blobs.SIZES)[-2:]),
+        ("The largest blob has {:,} bytes", (blobs.CHUNK * blobs.MAX_CHUNKS,)),
         ("at most {:,} spent nonces", (wire.MAX_SPENT_PER_EPOCH,)),
         ("MUST carry {:,} tokens", (envelope.FIRST_TOKENS,)),
     ],

@@ -7,8 +7,10 @@ Read in this order, each file one noun of SPEC.md:
 3. ``manifest``, ``prekeys``, ``card``: who somebody is, what is needed to write to them first, how that is handed over.
 4. ``handshake``: PQXDH with the whole transcript in the KDF. ``envelope``: its sealed first message.
 5. ``chain``, ``ratchet``, ``pq_exchange``, ``session``: the two ratchets and the one message made of both.
-6. ``frame``: what is inside a message. ``pairing``: which of two sessions is in use. ``safety``: what people compare.
-7. ``token``, ``ownership``, ``wire``, ``ledger``: what is said to a relay, and what its operator signs.
+6. ``frame``: what is inside a message. ``writing``, ``marks``, ``content``: what people say in it. ``pairing``: which
+   of two sessions is in use. ``safety``: what people compare.
+7. ``token``, ``ownership``, ``wire``, ``ledger``: what is said to a relay, and what its operator signs. ``veil``: how a
+   forwarder knows its guests.
 8. ``snapshot``: states to bytes and back, for the vault.
 
 ``token``, ``ownership``, ``wire``, ``encoding``, ``labels`` and ``errors`` need the standard library only: they are all

@@ -1,96 +1,25 @@
-"""Addresses and cards as links, and the bundle a card opens. SPEC.md section 5.
-
-``troth-relay:`` and ``troth:`` links are base64url (no padding) of suite u16 || fields || checksum 4.
-"""
+"""Cards, and the bundle a card opens. SPEC.md section 5. Relay addresses and the form of links are ``address``'s."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from . import labels, primitives, wire
-from .encoding import SUITE, U16_MAX, Reader, lp, sha256, u8, u16
+from .address import JoinLink, RelayAddress, from_link, to_link
+from .encoding import Reader, lp, sha256, u8
 from .errors import BadLink, DecodeError, Mismatch
 from .keys import VERIFY_KEY_SIZE, VerifyKey
-from .ledger import MAX_HOST
 from .manifest import MAX_DEVICES, Manifest
 from .manifest import MAX_SIZE as MAX_MANIFEST_SIZE
 from .manifest import parse as parse_manifest
 from .prekeys import STATEMENT_SIZE, PrekeyStatement, parse_statement
 from .primitives import Randomness
 
+__all__ = ["Bundle", "BundleEntry", "Card", "JoinLink", "RelayAddress", "open_bundle", "seal_bundle"]
+
 CARD_SCHEME: Final = "troth:"
-RELAY_SCHEME: Final = "troth-relay:"
-CHECKSUM_SIZE: Final = 4
-_HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.:_-]*[a-z0-9])?|::1?")
 _NONCE_SIZE: Final = 12
-
-
-def _to_link(scheme: str, fields: bytes) -> str:
-    body = u16(SUITE) + fields
-    checked = body + sha256(labels.LINK_CHECKSUM, body)[:CHECKSUM_SIZE]
-    return scheme + base64.urlsafe_b64encode(checked).rstrip(b"=").decode("ascii")
-
-
-def _from_link(scheme: str, text: str) -> Reader:
-    """The fields of a link whose checksum holds and whose base64 is canonical; BadLink. [R-5.2-1]"""
-    text = text.strip()
-    if not text.startswith(scheme):
-        raise BadLink(f"this is not a {scheme} link")
-    encoded = text[len(scheme) :]
-    try:
-        checked = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise BadLink("the link has characters that do not belong in it, or is cut short") from None
-    if base64.urlsafe_b64encode(checked).rstrip(b"=").decode("ascii") != encoded or len(checked) < 2 + CHECKSUM_SIZE:
-        raise BadLink("the link is not in its one spelling")
-    body, checksum = checked[:-CHECKSUM_SIZE], checked[-CHECKSUM_SIZE:]
-    if sha256(labels.LINK_CHECKSUM, body)[:CHECKSUM_SIZE] != checksum:
-        raise BadLink("the link is mistyped or cut short: its checksum does not match")
-    reader = Reader(body)
-    if reader.u16("link suite") != SUITE:
-        raise BadLink("the link is for another version of troth")
-    return reader
-
-
-@dataclass(frozen=True, slots=True)
-class RelayAddress:
-    """Where a relay is and whose it is: host of at most 253 bytes, port, operator fingerprint 32."""
-
-    host: str = field(repr=False)
-    port: int = field(repr=False)
-    fingerprint: bytes = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if not _HOST.fullmatch(self.host) or len(self.host) > MAX_HOST or not 0 < self.port <= U16_MAX:
-            raise DecodeError("relay host", 0, "not a lower-case host name or address with a port")
-
-    def encode(self) -> bytes:
-        """LP(host) || port u16 || fingerprint 32."""
-        return lp(self.host.encode("ascii")) + u16(self.port) + self.fingerprint
-
-    @classmethod
-    def read(cls, reader: Reader) -> RelayAddress:
-        """Parse an address; DecodeError. [R-5.1-1]"""
-        return cls(reader.text("relay host", MAX_HOST, 1), reader.u16("relay port"), reader.fixed("relay", 32))
-
-    def link(self) -> str:
-        """The ``troth-relay:`` link by which a client joins."""
-        return _to_link(RELAY_SCHEME, self.encode())
-
-    @classmethod
-    def from_link(cls, text: str) -> RelayAddress:
-        """Parse a ``troth-relay:`` link; BadLink."""
-        reader = _from_link(RELAY_SCHEME, text)
-        try:
-            address = cls.read(reader)
-            reader.end()
-        except DecodeError as error:
-            raise BadLink(f"the relay link is malformed: {error}") from None
-        return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +34,12 @@ class Card:
 
     def link(self) -> str:
         """The ``troth:`` link."""
-        return _to_link(CARD_SCHEME, self.relay.encode() + self.lookup + self.key + self.fingerprint + self.capability)
+        return to_link(CARD_SCHEME, self.relay.encode() + self.lookup + self.key + self.fingerprint + self.capability)
 
     @classmethod
     def from_link(cls, text: str) -> Card:
         """Parse a ``troth:`` link; BadLink."""
-        reader = _from_link(CARD_SCHEME, text)
+        reader = from_link(CARD_SCHEME, text)
         try:
             card = cls(
                 RelayAddress.read(reader),

@@ -1,4 +1,4 @@
-"""What frames carry for people: texts, profiles, return addresses. SPEC.md section 9.3.
+"""What frames carry for people: texts, replies, profiles, return addresses, and what wraps them. SPEC.md section 9.3.
 
 Types from 0x8000 up may be ignored by a client that does not know them; any other unknown type is shown as a message
 that needs a newer client. [R-9.3-3]
@@ -6,41 +6,34 @@ that needs a newer client. [R-9.3-3]
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, TypeAlias
 
-from .encoding import Reader, lp, u8, u16, u64
+from .encoding import Reader, lp, u8, u16, u32, u64
 from .envelope import MAX_RETURN_ADDRESS, ReturnAddress
-from .errors import BadText, DecodeError, TextTooLong
+from .errors import DecodeError
 from .frame import CAPACITIES
+from .marks import Deletion, Edit, Expiry, Mark, Reaction, Receipt
+from .writing import (
+    IGNORABLE,
+    MAX_NAME,
+    MAX_TEXT,
+    MESSAGE_ID_SIZE,
+    ContentType,
+    normalize,
+    normalize_name,
+    normalize_sign,
+    read_timer,
+    read_writing,
+)
 
-MAX_TEXT: Final = 16_000
-"""Bytes of UTF-8 in NFC: what a 16,384-byte frame holds beside its fields. [R-9.3-2]"""
-MAX_NAME: Final = 64
-MESSAGE_ID_SIZE: Final = 16
-IGNORABLE: Final = 0x8000
-
-
-class ContentType(IntEnum):
-    """Content types; those without a class here are reserved. [R-9.3-1]"""
-
-    TEXT = 1
-    REPLY = 2
-    EDIT = 3
-    DELETE = 4
-    REACTION = 5
-    RECEIPT = 6
-    TYPING = 7
-    ATTACHMENT = 8
-    EXPIRY = 9
-    PROFILE = 10
-    MANIFEST = 11
-    GROUP = 12
-    DEVICE = 13
-    CONTROL = 14
-    ADDRESSED = 15
+__all__ = [
+    "IGNORABLE", "MAX_NAME", "MAX_TEXT", "MESSAGE_ID_SIZE", "Addressed", "Content", "ContentType", "Control",
+    "Deletion", "Edit", "Expiring", "Expiry", "Inner", "Profile", "Reaction", "Receipt", "Reply", "Text", "TopUp",
+    "Unknown", "Words", "decode", "normalize", "normalize_name", "normalize_sign", "wrap",
+]  # fmt: skip
 
 
 class Control(IntEnum):
@@ -48,36 +41,6 @@ class Control(IntEnum):
 
     TOP_UP = 1
     """Carries tokens and says nothing."""
-
-
-def normalize(text: str) -> str:
-    """``text`` in NFC; BadText if it is empty or holds lone surrogates, TextTooLong past 16,000 bytes. [R-9.3-2]"""
-    normal = unicodedata.normalize("NFC", text)
-    try:
-        length = len(normal.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise BadText("the text holds characters that cannot be encoded") from None
-    if not normal:
-        raise BadText("the text is empty")
-    if length > MAX_TEXT:
-        raise TextTooLong(length, MAX_TEXT)
-    return normal
-
-
-def normalize_name(name: str) -> str:
-    """A name in NFC without blanks around it; BadText past 64 bytes or with characters that draw nothing. [R-9.3-5]"""
-    normal = unicodedata.normalize("NFC", name.strip())
-    if not normal.isprintable() or len(normal.encode("utf-8", "replace")) > MAX_NAME:
-        raise BadText(f"a name has at most {MAX_NAME} bytes and no control characters")
-    return normal
-
-
-def _read_text(reader: Reader, name: str, most: int, least: int) -> str:
-    start = reader.offset
-    text = reader.text(name, most, least)
-    if not unicodedata.is_normalized("NFC", text):
-        raise DecodeError(name, start, "not in NFC")
-    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +57,36 @@ class Text:
         """Id 16 || sent u64 || LP(text)."""
         return self.id + u64(self.sent) + lp(self.text.encode("utf-8"))
 
+    @classmethod
+    def read(cls, reader: Reader) -> Text:
+        """Parse a text; DecodeError."""
+        message_id, sent = reader.fixed("message id", MESSAGE_ID_SIZE), reader.u64("sent")
+        return cls(message_id, sent, read_writing(reader, "text", MAX_TEXT, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A text that answers another message: the writer's ``own``, or the reader's, by its id. [R-9.3-6]"""
+
+    id: bytes = field(repr=False)
+    sent: int
+    own: bool
+    about: bytes = field(repr=False)
+    text: str = field(repr=False)
+
+    TYPE = ContentType.REPLY
+
+    def encode(self) -> bytes:
+        """Id 16 || sent u64 || own u8 || id of the message answered 16 || LP(text)."""
+        return self.id + u64(self.sent) + u8(self.own) + self.about + lp(self.text.encode("utf-8"))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Reply:
+        """Parse a reply; DecodeError."""
+        message_id, sent = reader.fixed("message id", MESSAGE_ID_SIZE), reader.u64("sent")
+        own, about = bool(reader.u8("own", 1)), reader.fixed("answered id", MESSAGE_ID_SIZE)
+        return cls(message_id, sent, own, about, read_writing(reader, "text", MAX_TEXT, 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Profile:
@@ -106,6 +99,11 @@ class Profile:
     def encode(self) -> bytes:
         """LP(name), at most 64 bytes."""
         return lp(self.name.encode("utf-8"))
+
+    @classmethod
+    def read(cls, reader: Reader) -> Profile:
+        """Parse a profile; DecodeError."""
+        return cls(read_writing(reader, "name", MAX_NAME, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +118,14 @@ class TopUp:
         """Control u8 || zeros."""
         return u8(Control.TOP_UP) + bytes(self.padding)
 
+    @classmethod
+    def read(cls, reader: Reader) -> TopUp:
+        """Parse a top-up; DecodeError."""
+        reader.u8("control", Control.TOP_UP, Control.TOP_UP)
+        top_up = cls(reader.left)
+        reader.zeros("top-up padding", reader.left)
+        return top_up
+
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
@@ -129,7 +135,42 @@ class Unknown:
     ignorable: bool
 
 
-Inner: TypeAlias = Text | Profile | TopUp
+Words: TypeAlias = Text | Reply
+"""What is shown as a message of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """Words that both sides erase ``seconds`` after they were sent, or read. [R-9.3-11]"""
+
+    seconds: int
+    inner: Words | Unknown
+
+    TYPE = ContentType.EXPIRING
+
+    def encode(self) -> bytes:
+        """Seconds u32 || inner type u16 || LP(inner content); what is unknown is never sent."""
+        if isinstance(self.inner, Unknown):
+            raise DecodeError("inner type", 4, "unknown content cannot be sent")
+        return u32(self.seconds) + u16(self.inner.TYPE) + lp(self.inner.encode())
+
+    @classmethod
+    def read(cls, reader: Reader) -> Expiring:
+        """Parse words that disappear; DecodeError for anything else inside that is known."""
+        seconds = read_timer(reader, off=False)
+        start, inner_type = reader.offset, reader.u16("inner type", least=1)
+        if inner_type in _KNOWN and inner_type not in _DISAPPEARING:  # nor itself: it would nest without end
+            raise DecodeError("inner type", start, "not something that disappears")
+        inner = _within(inner_type, reader.lp("inner content", CAPACITIES[-1]))
+        if not isinstance(inner, Text | Reply | Unknown):
+            raise DecodeError("inner type", start, "not something that disappears")
+        return cls(seconds, inner)
+
+
+_KNOWN: Final = frozenset(ContentType)
+_DISAPPEARING: Final = frozenset({ContentType.TEXT, ContentType.REPLY, ContentType.ATTACHMENT})
+
+Inner: TypeAlias = Words | Mark | Expiring | Profile | TopUp
 """What can be sent."""
 
 
@@ -151,30 +192,29 @@ def wrap(address: ReturnAddress, inner_type: int, inner: bytes) -> tuple[int, by
 
 def decode(content_type: int, raw: bytes) -> Content:
     """Parse content; DecodeError on trailing bytes, text that is not NFC, or an address inside an address."""
-    reader = Reader(raw)
     if content_type != ContentType.ADDRESSED:
-        return _decode_inner(content_type, reader)
+        return _within(content_type, raw)
+    reader = Reader(raw)
     address = ReturnAddress.decode(reader.lp("return address", MAX_RETURN_ADDRESS))
     inner_type = reader.u16("inner type", least=1)
     inner_raw = reader.lp("inner content", CAPACITIES[-1])
     reader.end()
-    return Addressed(address, _decode_inner(inner_type, Reader(inner_raw)))
+    return Addressed(address, _within(inner_type, inner_raw))
 
 
-def _decode_inner(content_type: int, reader: Reader) -> Inner | Unknown:
-    parsed: Inner
-    if content_type == ContentType.TEXT:
-        message_id, sent = reader.fixed("message id", MESSAGE_ID_SIZE), reader.u64("sent")
-        parsed = Text(message_id, sent, _read_text(reader, "text", MAX_TEXT, 1))
-    elif content_type == ContentType.PROFILE:
-        parsed = Profile(_read_text(reader, "name", MAX_NAME, 0))
-    elif content_type == ContentType.CONTROL:
-        reader.u8("control", Control.TOP_UP, Control.TOP_UP)
-        parsed = TopUp(reader.left)
-        reader.zeros("top-up padding", reader.left)
-    elif content_type == ContentType.ADDRESSED:
+_READERS: Final[Mapping[int, Callable[[Reader], Inner]]] = {
+    kind.TYPE: kind.read for kind in (Text, Reply, Edit, Deletion, Reaction, Receipt, Expiry, Profile, TopUp, Expiring)
+}
+
+
+def _within(content_type: int, raw: bytes) -> Inner | Unknown:
+    """Any content but an address, read to its end."""
+    if content_type == ContentType.ADDRESSED:
         raise DecodeError("inner type", 0, "an address inside an address")
-    else:
+    read = _READERS.get(content_type)
+    if read is None:
         return Unknown(content_type, content_type >= IGNORABLE)
+    reader = Reader(raw)
+    parsed = read(reader)
     reader.end()
     return parsed

@@ -12,10 +12,13 @@
     │   │   ├── UnknownHeader  Duplicate  TooManySkipped  Tampered
     │   └── SessionError   authentic but against the rules: the person must see it
     ├── TrustError         pinned and presented differ; stop and show both                          (exit 4)
-    │   ├── PinMismatch  Rollback  Fork
+    │   ├── PinMismatch (Intercepted)  Rollback  Fork
     ├── RelayError         the relay answered with an error code                                    (exit 3)
     ├── NetworkError       no answer; keep what is queued and try again                             (exit 3)
+    │   ├── DirectForbidden  NoRoute  HostUnknown  ConnectionRefused  ConnectionReset  TimedOut  PathSilent
+    │   ├── ProxyError  TransportFailed  NoTls  CaptivePortal  UpgradeStripped  ClockSkew
     └── StorageError       the disk refused; nothing was promised                                   (exit 3)
+        └── StorageUntrusted   a relay's files are damaged or contradict each other                 (exit 70)
 
 Messages carry names of fields, numbers and limits, never keys, names of people, addresses, tokens or texts.
 """
@@ -194,8 +197,24 @@ class PinMismatch(TrustError):
 
     code = "TLS_PIN_MISMATCH"
 
+    words = ""
+
     def __init__(self, expected: str, presented: str) -> None:
-        super().__init__(f"the relay's descriptor names {expected}; the server presented {presented}")
+        super().__init__(f"{self.words}the relay's descriptor names {expected}; the server presented {presented}")
+        self.expected = expected
+        self.presented = presented
+
+
+class Intercepted(PinMismatch):
+    """The wrong TLS key, signed by an authority that this system trusts: somebody reads TLS on this network."""
+
+    code = "TLS_INTERCEPTED"
+    words = "TLS is intercepted on this network: "
+
+    @classmethod
+    def of(cls, mismatch: PinMismatch) -> Intercepted:
+        """The same mismatch, explained."""
+        return cls(mismatch.expected, mismatch.presented)
 
 
 class Rollback(TrustError):
@@ -230,8 +249,103 @@ class NetworkError(TrothError):
     exit_code = 3
 
 
+class DirectForbidden(NetworkError):
+    """The person allows proxies only, and this would have gone, or asked for a name, without one."""
+
+    code = "DIRECT_FORBIDDEN"
+
+
+class NoRoute(NetworkError):
+    """No route that may be used leads to this relay."""
+
+    code = "NO_ROUTE"
+
+
+class HostUnknown(NetworkError):
+    """The name could not be resolved."""
+
+    code = "HOST_UNKNOWN"
+
+
+class ConnectionRefused(NetworkError):
+    """Nothing listens there, or something on the way says so."""
+
+    code = "CONNECTION_REFUSED"
+
+
+class ConnectionReset(NetworkError):
+    """The connection was cut after so many bytes had come."""
+
+    code = "CONNECTION_RESET"
+
+
+class TimedOut(NetworkError):
+    """No answer in the time a step may take."""
+
+    code = "TIMED_OUT"
+
+
+class RelayBusy(NetworkError):
+    """The relay turned the connection away for now; ``retry_after`` is the seconds it asked for, 0 if none."""
+
+    code = "RELAY_BUSY"
+
+    def __init__(self, message: str, retry_after: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PathSilent(NetworkError):
+    """An open connection brought nothing any more, not even the answer to a ping."""
+
+    code = "PATH_SILENT"
+
+
+class ProxyError(NetworkError):
+    """A proxy refused, or what answers there is not the proxy it should be."""
+
+    code = "PROXY_ERROR"
+
+
+class TransportFailed(NetworkError):
+    """A pluggable transport's program is missing, ended, or said something that is not its protocol."""
+
+    code = "PT_FAILED"
+
+
+class NoTls(NetworkError):
+    """What answers where TLS should be speaks something else."""
+
+    code = "NO_TLS"
+
+
+class CaptivePortal(NetworkError):
+    """The network sends every connection to a page of its own until somebody signs in there."""
+
+    code = "CAPTIVE_PORTAL"
+
+
+class UpgradeStripped(NetworkError):
+    """HTTP was answered without the WebSocket that was asked for."""
+
+    code = "UPGRADE_STRIPPED"
+
+
+class ClockSkew(NetworkError):
+    """This machine's clock and the relay's differ by more than a day."""
+
+    code = "CLOCK_SKEW"
+
+
 class StorageError(TrothError):
     """The disk refused; whatever was asked has not happened."""
 
     code = "STORAGE"
     exit_code = 3
+
+
+class StorageUntrusted(StorageError):
+    """A relay's files are damaged or contradict each other: nothing is served until an operator has looked."""
+
+    code = "STORAGE_UNTRUSTED"
+    exit_code = 70

@@ -51,6 +51,9 @@ OWNER_PROOF: Final = b"troth/1 owner proof"
 TOKEN: Final = b"troth/1 token"
 MAILBOX_HASH: Final = b"troth/1 mailbox"
 CAPABILITY_HASH: Final = b"troth/1 capability"
+ROW_SEAL: Final = b"troth/1 row"
+BACKUP: Final = b"troth/1 backup"
+TUNNEL: Final = b"troth/1 tunnel"
 
 # People and local storage.
 SAFETY_NUMBER: Final = b"troth/1 safety"
@@ -60,5 +63,5 @@ ALL: Final = (
     ACCOUNT, OPERATOR, *(SIGNATURE + purpose + b"\x00" for purpose in SIGN_PURPOSES), LINK_CHECKSUM, BUNDLE_KEY,
     TRANSCRIPT, PQXDH_SALT, PQXDH_INFO, SEAL, DR_ROOT, DR_MESSAGE, DR_CHAIN, PQ_START, PQ_EPOCH, PQ_MESSAGE, PQ_CHAIN,
     PQ_AUTH, PQ_CIPHERTEXT_MAC, PQ_KEY_MAC, MESSAGE, OWNER_STORED, OWNER_PROOF, TOKEN, MAILBOX_HASH, CAPABILITY_HASH,
-    SAFETY_NUMBER, VAULT_KEY,
+    ROW_SEAL, BACKUP, TUNNEL, SAFETY_NUMBER, VAULT_KEY,
 )  # fmt: skip

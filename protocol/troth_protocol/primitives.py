@@ -259,11 +259,13 @@ def argon2id(passphrase: bytes, salt: bytes, operations: int, memory: int) -> by
     return _sodium.crypto_pwhash_alg(32, passphrase, salt, operations, memory, _sodium.crypto_pwhash_ALG_ARGON2ID13)
 
 
-def self_signed_certificate(hosts: tuple[str, ...], not_before: int, days: int) -> tuple[bytes, bytes]:
+def self_signed_certificate(
+    hosts: tuple[str, ...], not_before: int, days: int, common_name: str = "troth relay"
+) -> tuple[bytes, bytes]:
     """A P-256 certificate for ``hosts`` and its key, both PEM; trusted by pin alone, never by its signature."""
     key = _ec.generate_private_key(_ec.SECP256R1())
     start = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "troth relay")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     alternatives = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     certificate = (
         x509.CertificateBuilder()
@@ -280,6 +282,46 @@ def self_signed_certificate(hosts: tuple[str, ...], not_before: int, days: int) 
         _serialization.Encoding.PEM, _serialization.PrivateFormat.PKCS8, _serialization.NoEncryption()
     )
     return certificate.public_bytes(_serialization.Encoding.PEM), private
+
+
+def sized_certificate(private: bytes, host: str, not_before: int, days: int, size: int) -> bytes | None:
+    """A self-signed certificate (PEM) of ``size`` bytes in DER for a P-256 key (PEM), or None if it cannot be so small.
+
+    An extension that nobody knows fills it up: whoever sees only the size of an encrypted handshake learns nothing.
+    """
+    key = _serialization.load_pem_private_key(private, None)
+    if not isinstance(key, _ec.EllipticCurvePrivateKey):
+        return None
+    start = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host[:64])])
+    filled = 0
+    for _ in range(_SIZED_TRIES):
+        if filled < 0:
+            return None
+        extension = x509.UnrecognizedExtension(_FILLING, os.urandom(filled))
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+            .add_extension(extension, critical=False)
+            .sign(key, _SHA256)
+        )
+        missing = size - len(certificate.public_bytes(_serialization.Encoding.DER))
+        if not missing:
+            return certificate.public_bytes(_serialization.Encoding.PEM)
+        filled += missing
+    return None
+
+
+_FILLING: Final = x509.ObjectIdentifier("2.25.1")
+"""Under the arc that needs no registration (X.667)."""
+_SIZED_TRIES: Final = 64
+"""An ECDSA signature has 70 to 72 bytes, as it falls."""
 
 
 def _general_name(host: str) -> x509.GeneralName:

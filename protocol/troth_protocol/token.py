@@ -43,7 +43,7 @@ def valid(epochs: Sequence[MailboxEpoch], mailbox: bytes, token: bytes, now: int
 
 
 def capability_hash(capability: bytes) -> bytes:
-    """What a relay keeps of an intro or spare capability (32 bytes): 32 bytes. [R-10.3-1]"""
+    """What a relay keeps of an intro or spare capability or of a blob's id (32 bytes): 32 bytes. [R-10.3-1]"""
     return sha256(labels.CAPABILITY_HASH, capability)
 
 

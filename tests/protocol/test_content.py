@@ -21,6 +21,7 @@ def test_content_types_are_those_of_the_specification() -> None:
     assert {kind.name: kind.value for kind in ContentType} == {
         "TEXT": 1, "REPLY": 2, "EDIT": 3, "DELETE": 4, "REACTION": 5, "RECEIPT": 6, "TYPING": 7, "ATTACHMENT": 8,
         "EXPIRY": 9, "PROFILE": 10, "MANIFEST": 11, "GROUP": 12, "DEVICE": 13, "CONTROL": 14, "ADDRESSED": 15,
+        "EXPIRING": 16,
     }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_malformed_content_is_refused() -> None:
 
 def test_unknown_types_are_kept_apart_from_those_to_ignore() -> None:
     """[R-9.3-1] [R-9.3-3]"""
-    for kind in (2, 11, 99, 0x7FFF):
+    for kind in (7, 8, 11, 99, 0x7FFF):
         assert content.decode(kind, b"anything") == Unknown(kind, ignorable=False)
     for kind in (0x8000, 0xFFFF):
         assert content.decode(kind, b"anything") == Unknown(kind, ignorable=True)

@@ -10,10 +10,11 @@ from simulator import one_time_batch
 from troth_protocol import wire
 from troth_protocol.encoding import Reader, lp, u8, u16, u32, u64
 from troth_protocol.errors import DecodeError
-from troth_protocol.wire import Code, Type, Via, answers, requests
+from troth_protocol.wire import Code, Type, Via, answers, blobs, requests, rights
 
 A, B, C, N = b"a" * 32, b"b" * 32, b"c" * 32, b"n" * 16
 SMALL = bytes(1_154)
+PIECE = b"p" * 65_552
 LEAVES = one_time_batch()[2]
 
 REQUESTS: list[tuple[requests.Request, int, bytes]] = [
@@ -33,6 +34,11 @@ REQUESTS: list[tuple[requests.Request, int, bytes]] = [
     (requests.Acknowledge((1, 2**64 - 1)), 0x0E, u16(2) + u64(1) + b"\xff" * 8),
     (requests.Ledger(7), 0x0F, u64(7)),
     (requests.Spares((A, B), (C,)), 0x10, u8(2) + A + B + u8(1) + C),
+    (rights.Erase(), 0x11, b""),
+    (rights.Refuse((b"n" * 16, b"m" * 16)), 0x12, b"\x00\x02" + b"n" * 16 + b"m" * 16),
+    (blobs.BlobPut(A, 4, 9, 3, PIECE), 0x13, A + u16(4) + u64(9) + u16(3) + lp(PIECE)),
+    (blobs.BlobGet(A, 2_047), 0x14, A + u16(2_047)),
+    (blobs.BlobDelete(A), 0x15, A),
 ]
 ANSWERS: list[tuple[answers.Answer, int, bytes]] = [
     (answers.Welcome(1, A, B, 7, C), 0x81, u16(1) + A + B + u64(7) + C),
@@ -42,6 +48,8 @@ ANSWERS: list[tuple[answers.Answer, int, bytes]] = [
     (answers.Envelope(5, Via.SPARE, A, SMALL), 0x86, u64(5) + u8(2) + A + lp(SMALL)),
     (answers.Drained(), 0x87, b""),
     (answers.LedgerPage(bytes(1_984), 3, (b"x", b"yz")), 0x88, bytes(1_984) + u64(3) + u8(2) + lp(b"x") + lp(b"yz")),
+    (blobs.BlobState(3, 4, 9), 0x89, u16(3) + u16(4) + u64(9)),
+    (blobs.BlobPart(4, 3, PIECE), 0x8A, u16(4) + u16(3) + lp(PIECE)),
 ]
 
 
@@ -81,10 +89,31 @@ def test_answers_have_one_encoding(answer: answers.Answer, kind: int, body: byte
 def test_each_side_refuses_the_others_types() -> None:
     for kind in Type:
         assert requests.is_request(kind) is (kind < 0x80)
-    for number in (0x00, 0x01, 0x10, 0x80, 0x89, 0xFF):
+    for number in (0x00, 0x01, 0x10, 0x80, 0x8B, 0xFF):
         with pytest.raises(DecodeError, match="is no answer"):
             answers.decode(u32(1) + u8(number))
     assert len(REQUESTS) + len(ANSWERS) + 1 == len(Type)
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        *(((u16(chunks), u64(9), u16(0), lp(b"")), "chunks") for chunks in (0, 3, 2_047, 4_096, 65_535)),
+        ((u16(4), u64(9), u16(5), lp(b"")), "index"),
+        ((u16(4), u64(9), u16(4), lp(PIECE)), "index"),
+        *(((u16(4), u64(9), u16(0), lp(bytes(size))), "chunk") for size in (1, 65_551)),
+        ((u16(4), u64(9), u16(0), lp(bytes(65_553))), "chunk length"),
+    ],
+)
+def test_a_blob_is_whole_chunks_and_one_of_twelve_sizes(parts: tuple[bytes, ...], name: str) -> None:
+    """[R-11.9-1]; one more thing than asking is refused: a chunk behind the last."""
+    frame = u32(7) + u8(0x13) + A + b"".join(parts)
+    with pytest.raises(DecodeError) as refused:
+        read_request(frame)
+    assert refused.value.field == name
+    assert len(blobs.SIZES) == 12
+    assert len(requests.encode(1, blobs.BlobPut(A, 2_048, 9, 2_047, PIECE))) <= wire.MAX_FRAME
+    assert read_request(u32(7) + u8(0x13) + A + u16(4) + u64(9) + u16(4) + lp(b""))[0] == 7
 
 
 @pytest.mark.parametrize("size", [18_432, 57_344])

@@ -8,6 +8,7 @@ from troth_protocol.encoding import lp, u8, u16, u32, u64
 from troth_protocol.envelope import ReturnAddress
 from troth_protocol.frame import Tokens
 
+from . import make_marks
 from .book import NOW, Book
 
 Fields = dict[str, object]
@@ -19,6 +20,7 @@ def make(book: Book) -> None:
     _frames(book)
     _buckets(book)
     _contents(book)
+    make_marks.make(book)
 
 
 def _frames(book: Book) -> None:
@@ -100,7 +102,7 @@ def _contents(book: Book) -> None:
         ("read-addressed", "9.3-4", "a text with a return address", addressed_type, addressed),
         ("read-unknown", "9.3-3", "an unknown type that must be shown", 0x7FFF, b"?"),
         ("read-ignorable", "9.3-3", "an unknown type that is ignored", 0x8000, b"?"),
-        ("read-reserved", "9.3-3", "a reserved type", 4, b"?"),
+        ("read-reserved", "9.3-3", "a reserved type", 7, b"?"),
     ):
         book.accept(name, rules, description, operation, {"type": kind, "content": raw})
     nested = wrap(address, addressed_type, addressed)[1]

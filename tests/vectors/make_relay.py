@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from troth_protocol.encoding import lp, u8, u16, u32, u64
-from troth_protocol.wire import Via, answers, requests
+from troth_protocol.wire import Via, answers, blobs, requests, rights
 
 from .book import NOW, Book
 from .people import Person
@@ -49,15 +49,27 @@ def _requests(book: Book, alice: Person) -> None:
         requests.AddLeaves(_NONCE, alice.leaves[:2]), requests.Count(), requests.FetchBundle(_LOOKUP, _HASH),
         requests.DeliverFirst(_LOOKUP, _HASH, 0, _NONCE, bytes(16_514)), requests.Deliver(_MAILBOX, _HASH, _ENVELOPE),
         requests.DeliverSpare(_MAILBOX, _HASH, _NONCE, _ENVELOPE), requests.Fetch(64), requests.Acknowledge((1, 2)),
-        requests.Ledger(7), requests.Spares((_HASH, _LOOKUP), (_MAILBOX,)),
+        requests.Ledger(7), requests.Spares((_HASH, _LOOKUP), (_MAILBOX,)), rights.Erase(),
+        rights.Refuse((_NONCE, bytes([0x2F]) * 16)), blobs.BlobPut(_LOOKUP, 2_048, NOW, 7),
+        blobs.BlobGet(_LOOKUP, 2_047), blobs.BlobDelete(_LOOKUP),
     )  # fmt: skip
     for number, request in enumerate(made, 1):
         name = request.TYPE.name.lower().replace("_", "-")
         given = {"request_id": number, "type": request.TYPE.name, "fields": _named(request)}
-        rules = "11.2-3" if "DELIVER" in request.TYPE.name else "11.2-1" if number == 1 else "2-1"
+        rules = (
+            "11.9-1"
+            if "BLOB" in request.TYPE.name
+            else "11.2-3"
+            if "DELIVER" in request.TYPE.name
+            else "11.2-1"
+            if number == 1
+            else "2-1"
+        )
         book.accept(f"request-{name}", rules, f"{request.TYPE.name} as a frame", "request.encode", given)
         frame = _read(requests.encode(number, request))
         book.accept(f"request-{name}-read", rules, f"{request.TYPE.name}, read", "request.decode", frame)
+    chunk = _read(requests.encode(9, blobs.BlobPut(_LOOKUP, 2_048, NOW, 7, bytes(blobs.CHUNK))))
+    book.accept("request-blob-put-chunk-read", "11.9-1", "BLOB_PUT with a chunk, read", "request.decode", chunk)
 
 
 def _answers(book: Book, alice: Person) -> None:
@@ -66,18 +78,20 @@ def _answers(book: Book, alice: Person) -> None:
         answers.Welcome(1, _HASH, _LOOKUP, 3, bytes(32)), answers.Ok(), answers.Error(1, "leaf count", 21),
         answers.Counts(128, 2), answers.Bundle(bytes(18_432), leaves),
         answers.Envelope(9, Via.SPARE, _HASH, _ENVELOPE), answers.Drained(),
-        answers.LedgerPage(alice.root.public.raw, 2, (b"one", b"another")),
+        answers.LedgerPage(alice.root.public.raw, 2, (b"one", b"another")), blobs.BlobState(7, 2_048, NOW),
     )  # fmt: skip
     for number, answer in enumerate(made, 1):
         name = answer.TYPE.name.lower().replace("_", "-")
         given = {"request_id": number, "type": answer.TYPE.name, "fields": _named(answer)}
-        rules = "5.3-3" if name == "bundle" else "11.5-1" if name == "error" else "2-1"
+        rules = "5.3-3" if name == "bundle" else "11.9-2" if "blob" in name else "11.5-1" if name == "error" else "2-1"
         book.accept(f"answer-{name}", rules, f"{answer.TYPE.name} as a frame", "answer.encode", given)
         frame = _read(answers.encode(number, answer))
         book.accept(f"answer-{name}-read", rules, f"{answer.TYPE.name}, read", "answer.decode", frame)
     without = answers.encode(9, answers.Bundle(bytes(18_432), (None,)))
     description = "a bundle without a leaf has the size of one with a leaf"
     book.accept("answer-bundle-no-leaf-read", "5.3-3", description, "answer.decode", _read(without))
+    part = answers.encode(9, blobs.BlobPart(2_048, 7, bytes(blobs.CHUNK)))
+    book.accept("answer-blob-part-read", "11.9-1", "BLOB_PART, read", "answer.decode", _read(part))
     for code in (5, 999):
         frame = _read(answers.encode(9, answers.Error(code)))
         book.accept(f"answer-error-{code}-read", "11.5-2", f"error code {code}", "answer.decode", frame)
@@ -122,6 +136,21 @@ def _bad_requests(book: Book, alice: Person) -> None:
         ("acknowledge-257", "ACKNOWLEDGE of 257", framed(14, u16(257)), ("count", 5)),
         ("ledger-short", "LEDGER cut short", framed(15, bytes(7)), ("since", 5)),
         ("spares-65", "SPARES that adds 65", framed(16, u8(65)), ("add count", 5)),
+        ("erase-long", "ERASE with a body", framed(17, b"\x00"), ("end", 5)),
+        ("refuse-none", "REFUSE of nothing", framed(18, u16(0)), ("refused count", 5)),
+        ("refuse-513", "REFUSE of 513", framed(18, u16(513)), ("refused count", 5)),
+        ("blob-chunks-0", "BLOB_PUT of no chunks", framed(19, bytes(32), u16(0), u64(1), u16(0), lp(b"")),
+         ("chunks", 37)),
+        ("blob-chunks-3", "BLOB_PUT of 3 chunks", framed(19, bytes(32), u16(3), u64(1), u16(0), lp(b"")),
+         ("chunks", 37)),
+        ("blob-chunks-4096", "BLOB_PUT of 4,096 chunks", framed(19, bytes(32), u16(4_096), u64(1), u16(0), lp(b"")),
+         ("chunks", 37)),
+        ("blob-index", "BLOB_PUT of chunk 4 of 4", framed(19, bytes(32), u16(4), u64(1), u16(4), lp(bytes(65_552))),
+         ("index", 47)),
+        ("blob-chunk-short", "BLOB_PUT of a chunk of 65,551 bytes",
+         framed(19, bytes(32), u16(4), u64(1), u16(0), lp(bytes(65_551))), ("chunk", 65_604)),
+        ("blob-get-2048", "BLOB_GET of chunk 2,048", framed(20, bytes(32), u16(2_048)), ("index", 37)),
+        ("blob-delete-long", "a byte after BLOB_DELETE", framed(21, bytes(33)), ("end", 37)),
         ("spares-no-second-list", "SPARES without what to remove", framed(16, u8(0)), ("remove count", 6)),
     )  # fmt: skip
     for name, description, frame, at in bad:
@@ -151,6 +180,10 @@ def _bad_answers(book: Book) -> None:
         ("via-0", "an envelope by no right", framed(0x86, u64(1), u8(0), bytes(32), lp(_ENVELOPE)), ("via", 13)),
         ("via-4", "an envelope by an unknown right", framed(0x86, u64(1), u8(4), bytes(32), lp(_ENVELOPE)),
          ("via", 13)),
+        ("blob-state", "more chunks stored than there are", framed(0x89, u16(5), u16(4), u64(1)), ("stored", 5)),
+        ("blob-part-short", "a chunk of 65,551 bytes", framed(0x8A, u16(4), u16(3), lp(bytes(65_551))),
+         ("chunk length", 9)),
+        ("blob-part-index", "chunk 4 of 4", framed(0x8A, u16(4), u16(4), lp(bytes(65_552))), ("index", 7)),
         ("page-17", "17 entries", framed(0x88, bytes(1_984), u64(17), u8(17)), ("entry count", 1_997)),
         ("page-entry", "an entry of 24,577 bytes", framed(0x88, bytes(1_984), u64(1), u8(1), u32(24_577)),
          ("entry length", 1_998)),

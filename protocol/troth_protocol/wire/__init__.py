@@ -41,6 +41,8 @@ MAX_WINDOW: Final = 64
 """How many envelopes a relay sends ahead of their acknowledgement; about 4 MiB of the largest. [R-11.4-3]"""
 MAX_ACKNOWLEDGED: Final = 256
 MAX_SPARES_PER_REQUEST: Final = 64
+MAX_REFUSED: Final = 512
+"""Nonces in one REFUSE: as many as a contact may hold unspent. [R-10.2-8]"""
 MAX_CARD_USES: Final = 100
 ENVELOPES_PER_USE: Final = 8
 """What one use of a card pays for, for each device: one leaf and so many first-flight envelopes. [R-10.4-2]"""
@@ -69,6 +71,11 @@ class Type(IntEnum):
     ACKNOWLEDGE = 0x0E
     LEDGER = 0x0F
     SPARES = 0x10
+    ERASE = 0x11
+    REFUSE = 0x12
+    BLOB_PUT = 0x13
+    BLOB_GET = 0x14
+    BLOB_DELETE = 0x15
 
     WELCOME = 0x81
     OK = 0x82
@@ -78,6 +85,8 @@ class Type(IntEnum):
     ENVELOPE = 0x86
     DRAINED = 0x87
     LEDGER_PAGE = 0x88
+    BLOB_STATE = 0x89
+    BLOB_PART = 0x8A
 
 
 class Code(IntEnum):

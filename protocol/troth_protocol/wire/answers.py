@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias, get_args
 
 from ..encoding import Reader, lp, u8, u16, u32, u64
 from ..errors import DecodeError
@@ -19,6 +19,7 @@ from . import (
     Type,
     Via,
 )
+from .blobs import BlobPart, BlobState
 
 MAX_LEDGER_ENTRY: Final = 24_576
 MAX_ENTRIES_PER_PAGE: Final = 16
@@ -212,11 +213,9 @@ class LedgerPage:
         return cls(operator, length, tuple(reader.lp("entry", MAX_LEDGER_ENTRY) for _ in range(count)))
 
 
-Answer: TypeAlias = Welcome | Ok | Error | Counts | Bundle | Envelope | Drained | LedgerPage
+Answer: TypeAlias = Welcome | Ok | Error | Counts | Bundle | Envelope | Drained | LedgerPage | BlobState | BlobPart
 
-_KINDS: Final[dict[int, type[Answer]]] = {
-    kind.TYPE: kind for kind in (Welcome, Ok, Error, Counts, Bundle, Envelope, Drained, LedgerPage)
-}
+_KINDS: Final[dict[int, type[Answer]]] = {kind.TYPE: kind for kind in get_args(Answer)}
 
 
 def encode(request_id: int, answer: Answer) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias, get_args
 
+from .. import address
 from ..encoding import Reader, lp, u8, u16, u32, u64
 from . import (
     BUNDLE_SIZE,
@@ -22,8 +23,10 @@ from . import (
     NONCE_SIZE,
     Type,
 )
+from .blobs import BlobDelete, BlobGet, BlobPut
+from .rights import Erase, Refuse
 
-MAX_INVITE: Final = 64
+MAX_INVITE: Final = address.MAX_INVITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,16 +365,10 @@ class Ledger:
 
 Request: TypeAlias = (
     Hello | Create | Prove | Rotate | Publish | Unpublish | AddLeaves | Count | FetchBundle | DeliverFirst | Deliver
-    | DeliverSpare | Fetch | Acknowledge | Ledger | Spares
+    | DeliverSpare | Fetch | Acknowledge | Ledger | Spares | Erase | Refuse | BlobPut | BlobGet | BlobDelete
 )  # fmt: skip
 
-_KINDS: Final[dict[int, type[Request]]] = {
-    kind.TYPE: kind
-    for kind in (
-        Hello, Create, Prove, Rotate, Publish, Unpublish, AddLeaves, Count, FetchBundle, DeliverFirst, Deliver,
-        DeliverSpare, Fetch, Acknowledge, Ledger, Spares,
-    )
-}  # fmt: skip
+_KINDS: Final[dict[int, type[Request]]] = {kind.TYPE: kind for kind in get_args(Request)}
 
 
 def _envelope(reader: Reader) -> bytes:
