@@ -10,16 +10,31 @@ from typing import TypeAlias
 
 from troth_protocol.wire import Code, Via
 
+from .blob_commands import BlobOutcome, Contents, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """An invitation as the store counts it: a hash of it, how many mailboxes it is good for, when to forget it."""
+
+    hash: bytes = field(repr=False)
+    uses: int
+    expires: int
+
 
 @dataclass(frozen=True, slots=True)
 class CreateMailbox:
-    """Make a mailbox; Done also if the very same one is there, Refused if another is."""
+    """Make a mailbox and spend a use of the ticket, if one is needed: Done, Uninvited, or Refused if another is there.
+
+    Done also if the very same mailbox is there; then nothing is spent.
+    """
 
     mailbox: bytes = field(repr=False)
     stored: bytes = field(repr=False)
     key: bytes = field(repr=False)
     expires: int
     now: int
+    ticket: Ticket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +158,21 @@ class ChangeSpares:
 
 
 @dataclass(frozen=True, slots=True)
+class RefuseNonces:
+    """Treat nonces as spent under every live token key: Done, Refused or Full. One that is spent stays as it was."""
+
+    mailbox: bytes = field(repr=False)
+    nonces: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Delete a mailbox and all that is of it, here and, by its key slot, in every backup: Done or Refused."""
+
+    mailbox: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Expire:
     """Drop what is past its time and leave no copy of anything deleted in any file: Done."""
 
@@ -156,10 +186,13 @@ class Look:
     limit: int
 
 
-Command: TypeAlias = (
-    CreateMailbox | LoadOwner | AddEpoch | PutBundle | RemoveBundle | PutLeaves | CountHeld | TakeBundle | Deposit
-    | DepositSpare | DepositFirst | LoadQueue | Forget | ChangeSpares | Expire | Look
+Single: TypeAlias = (
+    CreateMailbox | LoadOwner | AddEpoch | PutBundle | RemoveBundle | PutLeaves | CountHeld | TakeBundle
+    | DepositSpare | DepositFirst | LoadQueue | Forget | ChangeSpares | RefuseNonces | Erase | Expire | Look
+    | Rows | Contents
 )  # fmt: skip
+Command: TypeAlias = Single | Deposit
+"""Deliveries by token apart: a store may carry out many at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +203,11 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Refused:
     """Unknown, deleted, revoked, spent or wrong; a store never says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uninvited:
+    """The ticket has no use left; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,5 +307,6 @@ class Views:
 
 
 Outcome: TypeAlias = (
-    Done | Refused | Full | Rejected | Failed | Deposited | OwnerKey | Held | Taken | Page | Views
+    Done | Refused | Uninvited | Full | Rejected | Failed | Deposited | OwnerKey | Held | Taken | Page | Views
+    | BlobOutcome
 )  # fmt: skip

@@ -112,8 +112,11 @@ def by_card(right: bool, left: int, known: bytes | None, envelope: bytes, queue:
 
 
 def rested(used: int, now: int) -> bool:
-    """Whether 24 hours, less what rounding to the hour takes, lie between the last use and now."""
-    return now - hour(used) >= SPARE_SECONDS
+    """Whether 24 hours, less what rounding to the hour takes, lie between the last use and now.
+
+    A use noted a day or more ahead was noted under a wrong clock, and does not block the spare until then. [R-11.7-8]
+    """
+    return abs(now - hour(used)) >= SPARE_SECONDS
 
 
 def _repeat(known: bytes | None, envelope: bytes) -> Verdict | None:

@@ -16,11 +16,17 @@ from troth_server.config import Config
 from troth_server.ledger_file import LedgerFile
 from troth_server.limits import Quotas
 from troth_server.listener import Listener, listening_socket
-from troth_server.storage import STORES, Store
+from troth_server.storage import STORES, OpenStore, Store
 
 
 def no_fatal(reason: str) -> None:
     raise AssertionError(reason)
+
+
+@pytest.fixture(params=sorted(STORES))
+def engine(request: pytest.FixtureRequest) -> OpenStore:
+    """Each engine, to be opened by the test."""
+    return STORES[request.param]
 
 
 @pytest.fixture(params=sorted(STORES))

@@ -6,9 +6,11 @@ from server.talk import NOW, Box
 from troth_protocol import ownership
 from troth_protocol.wire import VERSION, answers, requests
 from troth_server import commands
+from troth_server.allowance import Allowance, Shared
 from troth_server.connection import Connection, Identity
 from troth_server.effects import Answer, Ask, Effect
-from troth_server.limits import Bucket
+from troth_server.gate import Visit
+from troth_server.limits import Bucket, Rates
 
 RELAY, PIN = b"r" * 32, b"p" * 32
 NONCE = b"n" * 32
@@ -16,8 +18,13 @@ IDENTITY = Identity(RELAY, PIN, b"o" * answers.OPERATOR_KEY_SIZE, (b"a" * 9_000,
 BOX = Box(b"m" * 32, b"s" * 32, b"k" * 32)
 
 
-def fresh() -> Connection:
-    return Connection(NONCE, IDENTITY, Bucket(100, 1))
+def allowed(creations: Bucket | None = None, rates: Rates | None = None) -> Allowance:
+    """What a connection from nowhere may ask."""
+    return Allowance(Shared(rates or Rates(), creations or Bucket(100, 1)), Visit())
+
+
+def fresh(rates: Rates | None = None) -> Connection:
+    return Connection(NONCE, IDENTITY, allowed(rates=rates))
 
 
 def say(core: Connection, request: requests.Request, request_id: int = 7) -> list[Effect]:

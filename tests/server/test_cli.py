@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import shutil
@@ -17,12 +18,19 @@ from troth_protocol.errors import DecodeError, StorageError, UserError
 from troth_protocol.keys import VerifyKey
 from troth_protocol.primitives import SystemRandomness
 from troth_server import config as configuration
-from troth_server import operator, tls
+from troth_server import cli, operator, tls
+from troth_server.admission import Mode
 from troth_server.cli import main
-from troth_server.config import Config
+from troth_server.config import Config, Page, Tls, TlsMode
 from troth_server.ledger_file import LedgerFile
-from troth_server.limits import DAY, Bucket, Quotas, hour
+from troth_server.limits import DAY, BlobQuotas, Bucket, Quotas, hour
 from troth_server.operator import Operator
+
+
+@pytest.fixture(autouse=True)
+def _loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``serve`` makes its process quiet for good; this one is pytest's."""
+    monkeypatch.setattr("troth_server.quiet.hush", lambda: None)
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -42,7 +50,7 @@ def test_init_makes_a_relay_and_card_prints_its_link(tmp_path: Path, capsys: pyt
     assert f"Next: troth-relay serve --data {data}" in out
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()} == dict.fromkeys(
-        ("relay.toml", "tls-cert.pem", "tls-key.pem", "ledger.bin", "operator.key"), 0o600
+        ("relay.toml", "tls-cert.pem", "tls-key.pem", "ledger.bin", "invite.key", "operator.key"), 0o600
     )
     file = LedgerFile.read(data / "ledger.bin")
     code, out, err = run(capsys, "card", "--data", str(data))
@@ -145,7 +153,7 @@ def spoil(name: str, content: bytes | None) -> object:
         (spoil("relay.toml", b"port = ["), 1, "relay.toml"),
         (spoil("relay.toml", b"\xff"), 1, "relay.toml"),
         (spoil("relay.toml", b'bind = "127.0.0.1"\nport = "x"'), 1, "missing"),
-        (spoil("relay.db", b"noise" * 999), 3, "database cannot be used"),
+        (spoil("relay.db", b"noise" * 999), 70, "database cannot be used"),
     ],
 )
 def test_serve_refuses_to_start_with_what_no_client_would_accept(
@@ -162,12 +170,26 @@ def test_serve_refuses_to_start_with_what_no_client_would_accept(
 # Files.
 
 
+def test_what_was_interrupted_is_not_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.VERBS, "backup", dataclasses.replace(cli.VERBS["backup"], run=interrupted))
+    code, _, err = run(capsys, "backup", "--data", str(tmp_path), str(tmp_path / "f"))
+    assert (code, err) == (1, "troth-relay: interrupted; it is not done\n")
+
+
 def test_the_configuration_file_says_every_value(tmp_path: Path) -> None:
     config = Config(
-        tmp_path, "::1", 12_345, "sqlite", Quotas(9, 70_000, 3 * DAY, 4, 5), 77, 88, 99
+        tmp_path, "::1", 12_345, "sqlite", Quotas(9, 70_000, 3 * DAY, 40 * DAY, 4, 5, BlobQuotas(1, 2, 3, 4, 5)),
+        77, 88, 99, socket="r.sock", metrics_port=9, tls=Tls(TlsMode.PROXY, "c.pem", ""), admission=Mode.CLOSED,
+        page=Page(False, "Ü\n\x7f\x1b\\", '"', "'", "$x\u2028"),
     )  # fmt: skip
-    assert {each.name for each in dataclasses.fields(config)} == {
+    assert {each.name for each in dataclasses.fields(config)} - {"rates"} == {
         "data", "bind", "port", "store", "quotas", "max_connections", "creations_at_once", "creations_per_minute",
+        "socket", "metrics_port", "tls", "admission", "page",
     }  # fmt: skip
     (tmp_path / "relay.toml").write_text(config.toml())
     assert configuration.load(tmp_path) == config

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.cores import BOX, IDENTITY, NONCE, PIN, RELAY, code, fresh, owner, parsed, proof, say, welcomed
+from server.cores import BOX, IDENTITY, NONCE, PIN, RELAY, allowed, code, fresh, owner, parsed, proof, say, welcomed
 from server.talk import NOW, SMALL, Box, envelope
 from troth_protocol import ownership, token
 from troth_protocol.wire import (
@@ -248,7 +248,7 @@ def test_mailboxes_are_rationed_by_connection_and_altogether() -> None:
         assert isinstance(say(core, request)[0], Ask)
     assert code(say(core, request)) == Code.RATE_LIMITED
     shared = Bucket(2, 1 / 60)
-    cores = [Connection(NONCE, IDENTITY, shared) for _ in range(3)]
+    cores = [Connection(NONCE, IDENTITY, allowed(shared)) for _ in range(3)]
     for each in cores:
         say(each, requests.Hello(VERSION))
     assert [isinstance(say(each, request)[0], Ask) for each in cores] == [True, True, False]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from server.conftest import no_fatal
 from server.talk import NOW, SMALL, Box, ask, envelope
 from troth_protocol import ownership, token
 from troth_protocol.encoding import sha256
@@ -15,7 +17,7 @@ from troth_protocol.wire import BUNDLE_SIZE, ENVELOPES_PER_USE, LEAF_SIZE, MAX_S
 from troth_server import commands, deposit
 from troth_server.commands import Deposited, Done, Full, Held, Outcome, Page, Refused, Rejected, Taken
 from troth_server.limits import DAY, EPOCH_AHEAD, HOUR, Quotas
-from troth_server.storage import Store
+from troth_server.storage import OpenStore, Store
 
 SPARE, CARD, LOOKUP, BATCH = b"s" * 32, b"c" * 32, b"l" * 32, b"b" * 16
 BUNDLE = b"B" * BUNDLE_SIZE
@@ -492,3 +494,21 @@ def test_a_bundle_goes_with_leaves_of_its_own_batch_only(store: Store) -> None:
     assert taken(take(store)) is None
     ask(store, commands.PutBundle(box.hash, LOOKUP, CARD, 9, fresh, BUNDLE))
     assert taken(take(store)) == 0
+
+
+def test_threads_share_a_store(tmp_path: Path, engine: OpenStore) -> None:
+    store = engine(tmp_path, Quotas(), no_fatal)
+    boxes = [made(store) for _ in range(4)]
+
+    def send(box: Box) -> None:
+        for number in range(50):
+            assert stored(deliver(store, box, number))
+
+    threads = [threading.Thread(target=send, args=(box,)) for box in boxes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for box in boxes:
+        assert [row.envelope for row in queued(store, box).rows] == [envelope(n) for n in range(50)]
+    store.close()

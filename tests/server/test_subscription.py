@@ -123,11 +123,11 @@ def test_a_repeated_acknowledgement_is_ok_also_on_a_later_connection() -> None:
     core, asked = fetch(4)
     core.result(asked, page(3, last=3), NOW)
     acknowledge(core, 3)
-    acknowledge(core, 3)
-    acknowledge(core, 1, 2)  # gone before this connection was made
+    in_vain = [requests.Acknowledge((3,)), requests.Acknowledge((1, 2))]  # 1, 2: gone before this connection was made
+    assert [parsed(say(core, each)) for each in in_vain] == [[answers.Ok()]] * 2  # the store is not asked
     core, asked = fetch(4)
     core.result(asked, page(last=3), NOW)
-    acknowledge(core, 3)
+    assert parsed(say(core, in_vain[0])) == [answers.Ok()]
 
 
 def test_a_failed_acknowledgement_keeps_the_envelope_waiting() -> None:

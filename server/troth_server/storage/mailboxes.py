@@ -1,22 +1,20 @@
-"""A mailbox and what its owner leaves at the relay: token keys, bundles under lookup ids, one-time leaves, spares.
+"""A mailbox: its owner's stored hash, token keys and spares. How its rows are found, written and sealed.
 
-Each function is one command inside an open transaction. It reads first and writes last, and keeps nothing in Python, so
-it can be run again after a rollback.
+Each public function but the last four is one command inside an open transaction. It reads first and writes last, and
+keeps nothing in Python, so it can be run again after a rollback. A row whose seal does not fit is treated as not there:
+the answer is the one for unknown, so damage tells a stranger nothing. [R-11.7-3]
 """
 
 from __future__ import annotations
 
 import hmac
-import sqlite3
 from typing import Final, NamedTuple
 
-from troth_protocol.wire import ENVELOPES_PER_USE
 from troth_server import commands, deposit
-from troth_server.commands import Done, Full, Outcome, Refused, Rejected
-from troth_server.limits import Quotas, hour
+from troth_server.commands import Done, Full, Outcome, Refused, Uninvited
+from troth_server.limits import DAY, hour
 
-_FETCHES_PER_USE: Final = 8
-"""How often one use of a card, or a spare in 24 hours, pays for reading the bundle: retries after a lost answer."""
+from .transaction import Transaction
 
 
 class Box(NamedTuple):
@@ -37,42 +35,62 @@ NO_BOX: Final = Box(0, 0, 0, 0)
 """Asked about in place of a mailbox that is not there: no row has the number 0, and the work is the same."""
 
 
-def find(sql: sqlite3.Connection, mailbox: bytes) -> Box:
-    """The mailbox with this hash, or NO_BOX."""
-    row = sql.execute("SELECT number, queued, queued_bytes, last FROM mailboxes WHERE hash = ?", (mailbox,)).fetchone()
-    return NO_BOX if row is None else Box(*row)
+class Home(NamedTuple):
+    """The sealed part of a row of ``mailboxes``."""
+
+    number: int
+    stored: bytes
+    created: int
+    active: int
+    batch: bytes
 
 
-def create(sql: sqlite3.Connection, command: commands.CreateMailbox) -> Outcome:
+def create(t: Transaction, command: commands.CreateMailbox) -> Outcome:
     """A new mailbox with its first token key; the very same request again is Done again."""
-    row = sql.execute("SELECT number, stored FROM mailboxes WHERE hash = ?", (command.mailbox,)).fetchone()
+    row = t.sql.execute("SELECT number, stored FROM mailboxes WHERE hash = ?", (command.mailbox,)).fetchone()
     if row is not None:
-        key = sql.execute("SELECT 1 FROM epochs WHERE mailbox = ? AND key = ?", (row[0], command.key)).fetchone()
-        return Done() if key is not None and hmac.compare_digest(row[1], command.stored) else Refused()
-    number = sql.execute(
-        "INSERT INTO mailboxes (hash, stored, created) VALUES (?, ?, ?)",
-        (command.mailbox, command.stored, hour(command.now)),
-    ).lastrowid
-    sql.execute("INSERT INTO epochs (mailbox, key, expires) VALUES (?, ?, ?)", (number, command.key, command.expires))
+        key = t.sql.execute("SELECT 1 FROM epochs WHERE mailbox = ? AND key = ?", (row[0], command.key)).fetchone()
+        same = key is not None and hmac.compare_digest(row[1], command.stored) and home(t, command.mailbox) is not None
+        return Done() if same else Refused()
+    if command.ticket is not None and not _admit(t, command.ticket):
+        return Uninvited()
+    number = t.sql.execute("SELECT coalesce(max(number), 0) + 1 FROM mailboxes").fetchone()[0]
+    at = hour(command.now)
+    t.sql.execute(
+        "INSERT INTO mailboxes (number, hash, stored, created, active, seal) VALUES (?, ?, ?, ?, ?, x'')",
+        (number, command.mailbox, command.stored, at, at),
+    )
+    settle(t, command.mailbox, Home(number, command.stored, at, at, b""))
+    _put_epoch(t, number, command.mailbox, command.key, command.expires)
+    t.new.append(number)
     return Done()
 
 
-def owner(sql: sqlite3.Connection, command: commands.LoadOwner) -> Outcome:
+def _admit(t: Transaction, ticket: commands.Ticket) -> bool:
+    """Spend a use of an invitation; not which mailbox it is for. [R-11.3-3]"""
+    row = t.sql.execute("SELECT used FROM invites WHERE hash = ?", (ticket.hash,)).fetchone()
+    if (0 if row is None else row[0]) >= ticket.uses:
+        return False
+    t.sql.execute(
+        "INSERT INTO invites (hash, used, expires) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET used = used + 1",
+        (ticket.hash, ticket.expires),
+    )
+    return True
+
+
+def owner(t: Transaction, command: commands.LoadOwner) -> Outcome:
     """The owner's stored hash, or None."""
-    row = sql.execute("SELECT stored FROM mailboxes WHERE hash = ?", (command.mailbox,)).fetchone()
-    return commands.OwnerKey(None if row is None else row[0])
+    found = home(t, command.mailbox)
+    return commands.OwnerKey(None if found is None else found.stored)
 
 
-def add_epoch(sql: sqlite3.Connection, command: commands.AddEpoch) -> Outcome:
+def add_epoch(t: Transaction, command: commands.AddEpoch) -> Outcome:
     """A new token key; only the newest two stay. A key that is there already is left as it is. [R-10.2-3]"""
-    box = find(sql, command.mailbox)
+    box = find(t, command.mailbox)
     if box is NO_BOX:
         return Refused()
-    sql.execute(
-        "INSERT INTO epochs (mailbox, key, expires) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (box.number, command.key, command.expires),
-    )
-    sql.execute(
+    _put_epoch(t, box.number, command.mailbox, command.key, command.expires)
+    t.sql.execute(
         "DELETE FROM epochs WHERE mailbox = ?1 AND number NOT IN"
         " (SELECT number FROM epochs WHERE mailbox = ?1 ORDER BY number DESC LIMIT ?2)",
         (box.number, deposit.LIVE_EPOCHS),
@@ -80,130 +98,112 @@ def add_epoch(sql: sqlite3.Connection, command: commands.AddEpoch) -> Outcome:
     return Done()
 
 
-def put_bundle(sql: sqlite3.Connection, command: commands.PutBundle, quotas: Quotas) -> Outcome:
-    """Publish or replace; the counters start again only with a new capability. [R-10.4-1]"""
-    box = find(sql, command.mailbox)
-    row = sql.execute("SELECT number, mailbox, capability FROM lookups WHERE hash = ?", (command.lookup,)).fetchone()
-    if box is NO_BOX or (row is not None and row[1] != box.number):
-        return Refused()
-    if row is not None and hmac.compare_digest(row[2], command.capability):
-        sql.execute(
-            "UPDATE lookups SET batch = ?, bundle = ? WHERE number = ?", (command.batch, command.bundle, row[0])
-        )
-        return Done()
-    cards = sql.execute("SELECT count(*) FROM lookups WHERE mailbox = ?", (box.number,)).fetchone()[0]
-    if row is None and cards >= quotas.cards:
-        return Full()
-    if row is not None:
-        sql.execute("DELETE FROM lookups WHERE number = ?", (row[0],))
-    uses = command.uses
-    sql.execute(
-        "INSERT INTO lookups (hash, mailbox, capability, leaves_left, envelopes_left, fetches_left, batch, bundle)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            command.lookup, box.number, command.capability, uses, uses * ENVELOPES_PER_USE, uses * _FETCHES_PER_USE,
-            command.batch, command.bundle,
-        ),
-    )  # fmt: skip
-    return Done()
-
-
-def remove_bundle(sql: sqlite3.Connection, command: commands.RemoveBundle) -> Outcome:
-    """Revoke a card: one's own; somebody else's is not there, as far as this mailbox is told."""
-    box = find(sql, command.mailbox)
-    sql.execute("DELETE FROM lookups WHERE hash = ? AND mailbox = ?", (command.lookup, box.number))
-    return Done()
-
-
-def take_bundle(sql: sqlite3.Connection, command: commands.TakeBundle) -> Outcome:
-    """A bundle for a card's capability or a spare's; a leaf is handed out once and never again. [R-10.4-3]"""
-    row = sql.execute(
-        "SELECT number, mailbox, capability, leaves_left, fetches_left, batch, bundle FROM lookups WHERE hash = ?",
-        (command.lookup,),
-    ).fetchone()
-    number, box, capability, leaves_left, fetches_left, batch, bundle = row or (0, 0, bytes(32), 0, 0, b"", b"")
-    spare = sql.execute(
-        "SELECT fetched, fetches FROM spares WHERE mailbox = ? AND hash = ?", (box, command.capability)
-    ).fetchone()
-    if hmac.compare_digest(capability, command.capability) and fetches_left > 0:
-        leaf = _take_leaf(sql, box, batch) if leaves_left > 0 else None
-        sql.execute(
-            "UPDATE lookups SET fetches_left = fetches_left - 1, leaves_left = leaves_left - ? WHERE number = ?",
-            (int(leaf is not None), number),
-        )
-        return commands.Taken(bundle, leaf)
-    if spare is None:
-        return Refused()
-    new_day = deposit.rested(spare[0], command.now)
-    if not new_day and spare[1] >= _FETCHES_PER_USE:
-        return Refused()
-    leaf = _take_leaf(sql, box, batch) if new_day else None
-    sql.execute(
-        "UPDATE spares SET fetched = ?, fetches = ? WHERE mailbox = ? AND hash = ?",
-        (hour(command.now) if new_day else spare[0], 1 if new_day else spare[1] + 1, box, command.capability),
+def _put_epoch(t: Transaction, number: int, mailbox: bytes, key: bytes, expires: int) -> None:
+    t.sql.execute(
+        "INSERT INTO epochs (mailbox, key, expires, seal) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (number, key, expires, t.seals.make("epochs", (expires,), mailbox, key)),
     )
-    return commands.Taken(bundle, leaf)
 
 
-def _take_leaf(sql: sqlite3.Connection, box: int, batch: bytes) -> bytes | None:
-    """The first leaf left of the bundle's own batch. Its row stays, empty, so that none comes back. [R-11.3-2]"""
-    row = sql.execute(
-        "SELECT position, leaf FROM leaves JOIN mailboxes ON number = mailbox"
-        " WHERE mailbox = ? AND batch = ? AND leaf IS NOT NULL ORDER BY position LIMIT 1",
-        (box, batch),
-    ).fetchone()
-    if row is None:
-        return None
-    sql.execute("UPDATE leaves SET leaf = NULL WHERE mailbox = ? AND position = ?", (box, row[0]))
-    leaf: bytes = row[1]
-    return leaf
-
-
-def put_leaves(sql: sqlite3.Connection, command: commands.PutLeaves) -> Outcome:
-    """Add leaves; a new batch id drops the old batch. The same leaf again is Done, another in its place Rejected."""
-    row = sql.execute("SELECT number, batch FROM mailboxes WHERE hash = ?", (command.mailbox,)).fetchone()
-    if row is None:
-        return Refused()
-    number, batch = row
-    here: dict[int, bytes | None] = {}
-    if batch == command.batch:
-        here = dict(sql.execute("SELECT position, leaf FROM leaves WHERE mailbox = ?", (number,)))
-    if any(here.get(leaf[0]) not in (None, leaf) for leaf in command.leaves):
-        return Rejected()
-    if batch != command.batch:
-        sql.execute("DELETE FROM leaves WHERE mailbox = ?", (number,))
-        sql.execute("UPDATE mailboxes SET batch = ? WHERE number = ?", (command.batch, number))
-    sql.executemany(
-        "INSERT INTO leaves (mailbox, position, leaf) VALUES (?, ?, ?)",
-        [(number, leaf[0], leaf) for leaf in command.leaves if leaf[0] not in here],
-    )
-    return Done()
-
-
-def count(sql: sqlite3.Connection, command: commands.CountHeld) -> Outcome:
+def count(t: Transaction, command: commands.CountHeld) -> Outcome:
     """Leaves left and envelopes queued."""
-    box = find(sql, command.mailbox)
+    box = find(t, command.mailbox)
     if box is NO_BOX:
         return Refused()
-    leaves = sql.execute(
+    leaves = t.sql.execute(
         "SELECT count(*) FROM leaves WHERE mailbox = ? AND leaf IS NOT NULL", (box.number,)
     ).fetchone()[0]
     return commands.Held(leaves, box.queued)
 
 
-def change_spares(sql: sqlite3.Connection, command: commands.ChangeSpares, quotas: Quotas) -> Outcome:
+def change_spares(t: Transaction, command: commands.ChangeSpares) -> Outcome:
     """Revoke, then register; one that is registered already keeps its record of use. [R-10.3-3]"""
-    box = find(sql, command.mailbox)
+    box = find(t, command.mailbox)
     if box is NO_BOX:
         return Refused()
-    here = {row[0] for row in sql.execute("SELECT hash FROM spares WHERE mailbox = ?", (box.number,))}
-    if len((here - set(command.remove)) | set(command.add)) > quotas.spares:
+    here = {row[0] for row in t.sql.execute("SELECT hash FROM spares WHERE mailbox = ?", (box.number,))}
+    if len((here - set(command.remove)) | set(command.add)) > t.quotas.spares:
         return Full()
-    sql.executemany(
+    t.sql.executemany(
         "DELETE FROM spares WHERE mailbox = ? AND hash = ?", [(box.number, spare) for spare in command.remove]
     )
-    sql.executemany(
-        "INSERT INTO spares (mailbox, hash) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [(box.number, spare) for spare in command.add],
+    t.sql.executemany(
+        "INSERT INTO spares (mailbox, hash, seal) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        [(box.number, spare, spare_seal(t, command.mailbox, spare, Spare())) for spare in command.add],
     )
     return Done()
+
+
+class Spare(NamedTuple):
+    """The sealed part of a row of ``spares``: its uses for an envelope and for a bundle."""
+
+    used: int = 0
+    nonce: bytes = b""
+    envelope: bytes = b""
+    fetched: int = 0
+    fetches: int = 0
+
+
+def spare_seal(t: Transaction, mailbox: bytes, spare: bytes, row: Spare) -> bytes:
+    """The seal of a spare's row."""
+    return t.seals.make("spares", (row.used, row.fetched, row.fetches), mailbox, spare, row.nonce, row.envelope)
+
+
+def find_spare(t: Transaction, box: int, mailbox: bytes, spare: bytes) -> Spare | None:
+    """A spare of the mailbox with this number and hash."""
+    found = t.sql.execute(
+        "SELECT used, nonce, envelope, fetched, fetches, seal FROM spares WHERE mailbox = ? AND hash = ?", (box, spare)
+    ).fetchone()
+    if found is None:
+        return None
+    row, seal = Spare(*found[:-1]), found[-1]
+    numbers = (row.used, row.fetched, row.fetches)
+    return row if t.fits(seal, "spares", numbers, mailbox, spare, row.nonce, row.envelope) else None
+
+
+def use_spare(t: Transaction, box: int, mailbox: bytes, spare: bytes, row: Spare) -> None:
+    """Write a spare's record of use."""
+    t.sql.execute(
+        "UPDATE spares SET used = ?, nonce = ?, envelope = ?, fetched = ?, fetches = ?, seal = ?"
+        " WHERE mailbox = ? AND hash = ?",
+        (*row, spare_seal(t, mailbox, spare, row), box, spare),
+    )
+
+
+def find(t: Transaction, mailbox: bytes) -> Box:
+    """The mailbox with this hash, or NO_BOX; its rights are in sealed rows that name the hash."""
+    row = t.sql.execute(
+        "SELECT number, queued, queued_bytes, last FROM mailboxes WHERE hash = ?", (mailbox,)
+    ).fetchone()
+    return NO_BOX if row is None else Box(*row)
+
+
+def home(t: Transaction, mailbox: bytes) -> Home | None:
+    """The sealed part of a mailbox's row, or None if it is not there or damaged."""
+    row = t.sql.execute(
+        "SELECT number, stored, created, active, batch, seal FROM mailboxes WHERE hash = ?", (mailbox,)
+    ).fetchone()
+    if row is None:
+        return None
+    found, seal = Home(*row[:-1]), row[-1]
+    numbers = (found.number, found.created, found.active)
+    return found if t.fits(seal, "mailboxes", numbers, mailbox, found.stored, found.batch) else None
+
+
+def settle(t: Transaction, mailbox: bytes, row: Home) -> None:
+    """Write what is sealed of a mailbox's row and may change."""
+    seal = t.seals.make("mailboxes", (row.number, row.created, row.active), mailbox, row.stored, row.batch)
+    t.sql.execute(
+        "UPDATE mailboxes SET active = ?, batch = ?, seal = ? WHERE number = ?",
+        (row.active, row.batch, seal, row.number),
+    )
+
+
+def touch(t: Transaction, mailbox: bytes, now: int) -> None:
+    """Note that the owner came, to the hour and at most once a day. [R-11.7-7]"""
+    at = hour(t.believed(now))
+    row = t.sql.execute("SELECT active FROM mailboxes WHERE hash = ?", (mailbox,)).fetchone()
+    if row is not None and abs(at - row[0]) >= DAY:
+        found = home(t, mailbox)
+        if found is not None:
+            settle(t, mailbox, found._replace(active=at))

@@ -17,12 +17,17 @@ _PAGE: Final = 4_096
 class Reserve:
     """A file of zeros beside the database."""
 
-    __slots__ = ("_handle", "size")
+    __slots__ = ("_handle", "held", "size")
 
     def __init__(self, path: Path) -> None:
-        """Take the space; ``size`` is 0 if there is none even for the smaller reserve. OSError."""
+        """Open the file, and give back what an earlier run took: a start on a full disk needs it. OSError."""
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.size = 0
+        self.held = False
+        self.release()
+
+    def choose(self) -> None:
+        """Take the space; ``size`` is 0 if there is none even for the smaller reserve."""
         for size in _SIZES:
             if self._take(size):
                 self.size = size
@@ -40,6 +45,7 @@ class Reserve:
     def release(self) -> None:
         """Give the space back to the disk."""
         os.ftruncate(self._handle, 0)
+        self.held = False
 
     def close(self) -> None:
         """Close the file; the space stays taken."""
@@ -50,7 +56,7 @@ class Reserve:
             os.ftruncate(self._handle, 0)
             if size:
                 os.posix_fallocate(self._handle, 0, size)
+            self.held = True
         except OSError:
-            os.ftruncate(self._handle, 0)
-            return False
-        return True
+            self.release()
+        return self.held
