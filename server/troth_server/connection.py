@@ -5,7 +5,7 @@
     Fresh --Hello--> Welcomed --Prove--> Proving --right--> Owner
                         ^                   |                 \\__ Fetch: a Subscription
                         |____wrong, spent___|
-    any --5 bad frames, 3 requests without a proof, taken over--> Closed
+    any --5 bad frames, 3 requests without a proof, 20 refusals, too many too fast, taken over--> Closed
 
 One answer, REFUSED, covers unknown, deleted, revoked, spent and wrong, and takes the same work: an unknown mailbox is
 checked against a decoy. SPEC.md section 11.
@@ -20,15 +20,19 @@ from troth_protocol import ownership
 from troth_protocol.encoding import Reader
 from troth_protocol.errors import DecodeError
 from troth_protocol.token import capability_hash, mailbox_hash
-from troth_protocol.wire import MAX_ENVELOPE, MAX_FRAME, VERSION, Code, answers, requests
+from troth_protocol.wire import MAX_ENVELOPE, MAX_FRAME, VERSION, Code, Type, answers, blobs, requests, rights
 
-from . import commands
+from . import blob_commands, commands
+from .admission import OPEN, Admission
+from .allowance import Allowance
 from .effects import Answer, Ask, Close, CloseCode, Effect, Subscribe
-from .limits import BAD_FRAMES, CREATION_WAIT, CREATIONS, EPOCH_AHEAD, UNPROVED, Bucket
+from .limits import BAD_FRAMES, EPOCH_AHEAD, UNPROVED
 from .subscription import Subscription
 
 _PAGE_ROOM: Final = MAX_FRAME - 5 - answers.OPERATOR_KEY_SIZE - 9
 """What a ledger page's entries may take: a frame less its head, the operator key, the length and the count."""
+_FAILURES: Final = frozenset({Code.REFUSED, Code.AUTH_REQUIRED, Code.BAD_FRAME, Code.UNEXPECTED_TYPE, Code.TOO_LARGE})
+"""Answers that say the client errs or guesses; a few are anybody's, many are an attack. [R-11.6-4]"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Identity:
     entries: tuple[bytes, ...] = field(repr=False)
     policy: bytes = field(repr=False)
     decoy: bytes = field(repr=False)
+    older_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Other TLS keys that clients may be seeing: a certificate is being replaced."""
+    admission: Admission = OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +89,18 @@ State: TypeAlias = Fresh | Welcomed | Proving | Owner | Closed
 
 
 class Connection:
-    """One client's connection; ``nonce`` is 32 fresh random bytes, ``creations`` the bucket shared by all."""
+    """One client's connection; ``nonce`` is 32 fresh random bytes, ``allowance`` what it may still ask."""
 
-    __slots__ = ("_bad", "_created", "_creations", "_identity", "_nonce", "_state", "_subscription", "_unproved")
+    __slots__ = ("_allowance", "_bad", "_identity", "_nonce", "_state", "_subscription", "_unproved")
 
-    def __init__(self, nonce: bytes, identity: Identity, creations: Bucket) -> None:
+    def __init__(self, nonce: bytes, identity: Identity, allowance: Allowance) -> None:
         self._nonce = nonce
         self._identity = identity
-        self._creations = creations
+        self._allowance = allowance
         self._state: State = Fresh()
         self._subscription: Subscription | None = None
         self._bad = 0
         self._unproved = 0
-        self._created = 0
 
     @property
     def greeted(self) -> bool:
@@ -108,8 +114,9 @@ class Connection:
 
     def receive(self, frame: bytes, now: int) -> list[Effect]:
         """One binary message from the client."""
-        if isinstance(self._state, Closed):
-            return []
+        return [] if isinstance(self._state, Closed) else self._judged(self._received(frame, now), now)
+
+    def _received(self, frame: bytes, now: int) -> list[Effect]:
         request_id, reader = 0, Reader(frame)
         try:
             request_id, kind = reader.u32("request id"), reader.u8("type")
@@ -117,7 +124,7 @@ class Connection:
                 return self._bad_frame(request_id, Code.UNEXPECTED_TYPE if kind & 0x80 else Code.UNSUPPORTED_VERSION)
             request = requests.decode_body(kind, reader)
         except DecodeError as error:
-            if error.field == "envelope length" and len(frame) > MAX_ENVELOPE:
+            if error.field == "envelope length" and len(frame) >= error.offset + 4:
                 return self._bad_frame(request_id, Code.TOO_LARGE)
             return self._bad_frame(request_id, Code.BAD_FRAME, error.field, error.offset)
         if isinstance(request, requests.Hello):
@@ -128,8 +135,9 @@ class Connection:
 
     def result(self, ask: Ask, outcome: commands.Outcome, now: int) -> list[Effect]:
         """What the store made of a command."""
-        if isinstance(self._state, Closed):
-            return []
+        return [] if isinstance(self._state, Closed) else self._judged(self._result(ask, outcome, now), now)
+
+    def _result(self, ask: Ask, outcome: commands.Outcome, now: int) -> list[Effect]:
         answer: answers.Answer
         match outcome:
             case commands.OwnerKey():
@@ -138,10 +146,18 @@ class Connection:
                 return self._subscription.loaded(ask, outcome, now) if self._subscription else []
             case commands.Deposited() | commands.Done():
                 answer = answers.Ok()
+            case blob_commands.BlobAt():
+                answer = blobs.BlobState(outcome.stored, outcome.chunks, outcome.expires)
+            case blob_commands.BlobChunk():
+                answer = blobs.BlobPart(outcome.chunks, outcome.index, outcome.chunk)
+            case blob_commands.Oversize():
+                answer = answers.Error(Code.TOO_LARGE, limit=outcome.most * blobs.CHUNK)
             case commands.Held():
                 answer = answers.Counts(outcome.leaves, outcome.envelopes)
             case commands.Taken():
                 answer = answers.Bundle(outcome.bundle, (outcome.leaf,))
+            case commands.Uninvited():
+                answer = answers.Error(Code.INVITE_REQUIRED)
             case commands.Full():
                 answer = answers.Error(Code.QUOTA)
             case commands.Rejected():
@@ -150,11 +166,13 @@ class Connection:
                 if isinstance(self._state, Proving):
                     self._state = Welcomed(None)
                 answer = answers.Error(outcome.code)
-            case commands.Refused() | commands.Views():
+            case commands.Refused() | commands.Views() | blob_commands.BlobRow():
                 answer = answers.Error(Code.REFUSED)
         effects = _answer(ask.request_id, answer)
         if isinstance(ask.command, commands.LoadQueue):  # no page: the client is told, and may ask again
             self._subscription = None
+        if isinstance(ask.command, commands.Erase) and isinstance(outcome, commands.Done):
+            self._state, self._subscription = Welcomed(None), None
         if isinstance(ask.command, commands.Forget) and isinstance(outcome, commands.Done) and self._subscription:
             effects += self._subscription.forgotten(ask.command.numbers, now)
         return effects
@@ -167,8 +185,14 @@ class Connection:
         """Another connection has proved and fetched the same mailbox: this one, perhaps half dead, ends."""
         return self._close(CloseCode.TAKEN_OVER, "TAKEN_OVER")
 
+    def erased(self) -> list[Effect]:
+        """The mailbox was erased on another connection; what may be made under its id is somebody else's. [R-11.7-5]"""
+        return self._close(CloseCode.ERASED, "ERASED")
+
     def _request(self, request_id: int, request: requests.Request, now: int) -> list[Effect]:
         """A request that parses, after Hello: first what anybody may ask, then what only an owner may. [R-11.3-1]"""
+        if wait := self._allowance.spend(request, self.mailbox, now):
+            return self._limited(request_id, wait, now)
         command: commands.Command
         match request:
             case requests.Deliver(mailbox, token, envelope):
@@ -183,6 +207,8 @@ class Connection:
                 command = commands.DepositFirst(mailbox_hash(lookup), card, nonce, envelope, now)
             case requests.FetchBundle(lookup, capability):
                 command = commands.TakeBundle(mailbox_hash(lookup), capability_hash(capability), now)
+            case blobs.BlobGet(blob, index):
+                command = blob_commands.ReadBlob(capability_hash(blob), index, now)
             case requests.Ledger(since):
                 return self._ledger(request_id, since)
             case requests.Create():
@@ -201,7 +227,9 @@ class Connection:
         match request:
             case requests.Acknowledge(numbers):
                 if self._subscription is None or not self._subscription.knows(numbers):
-                    return _error(request_id, Code.ACK_UNKNOWN)
+                    return self._in_vain(request_id, answers.Error(Code.ACK_UNKNOWN), now)
+                if not self._subscription.waits(numbers):  # gone already: the store need not hear of it
+                    return self._in_vain(request_id, answers.Ok(), now)
                 command = commands.Forget(mailbox, numbers)
             case requests.Fetch(window):
                 self._subscription = Subscription(request_id, mailbox, window)
@@ -220,6 +248,17 @@ class Connection:
                 command = commands.ChangeSpares(mailbox, add, remove)
             case requests.Count():
                 command = commands.CountHeld(mailbox)
+            case blobs.BlobPut(blob, chunks, expires, index, chunk):
+                if expires <= now:
+                    return self._bad_frame(request_id, Code.BAD_FRAME, "expires")
+                name = capability_hash(blob)
+                command = blob_commands.PutBlob(mailbox, name, chunks, expires, index, chunk, now)
+            case blobs.BlobDelete(blob):
+                command = blob_commands.RemoveBlob(mailbox, capability_hash(blob))
+            case rights.Refuse(nonces):
+                command = commands.RefuseNonces(mailbox, nonces)
+            case rights.Erase():
+                command = commands.Erase(mailbox)
             case _:
                 return self._bad_frame(request_id, Code.UNEXPECTED_TYPE)
         return [Ask(request_id, command)]
@@ -242,12 +281,11 @@ class Connection:
     def _create(self, request_id: int, request: requests.Create, now: int) -> list[Effect]:
         if not now < request.expires <= now + EPOCH_AHEAD:
             return self._bad_frame(request_id, Code.BAD_FRAME, "expires")
-        self._created += 1
-        wait = CREATION_WAIT if self._created > CREATIONS else self._creations.take(now)
-        if wait:
-            return _error(request_id, Code.RATE_LIMITED, wait)
         mailbox = mailbox_hash(request.mailbox)
-        command = commands.CreateMailbox(mailbox, request.stored, request.epoch_key, request.expires, now)
+        ticket = self._identity.admission.ticket(request.invite, now)
+        if (ticket is None or ticket.uses) and (wait := self._allowance.make(now)):
+            return self._limited(request_id, wait, now)
+        command = commands.CreateMailbox(mailbox, request.stored, request.epoch_key, request.expires, now, ticket)
         return [Ask(request_id, command)]
 
     def _prove(self, request_id: int, proof: requests.Prove) -> list[Effect]:
@@ -262,9 +300,11 @@ class Connection:
             return []
         proof, nonce, identity = self._state.proof, self._state.nonce, self._identity
         kept = identity.decoy if stored is None else stored
-        right = ownership.verify(
-            kept, proof.proof, proof.mailbox, proof.client_nonce, nonce, identity.fingerprint, identity.tls_key_hash
-        )
+        rights = [  # each key is tried, whichever fits
+            ownership.verify(kept, proof.proof, proof.mailbox, proof.client_nonce, nonce, identity.fingerprint, key)
+            for key in (identity.tls_key_hash, *identity.older_keys)
+        ]
+        right = any(rights)
         mailbox = mailbox_hash(proof.mailbox)
         if right and stored is not None:
             self._state = Owner(mailbox)
@@ -283,6 +323,26 @@ class Connection:
             page.append(entry)
         length = len(self._identity.entries)
         return _answer(request_id, answers.LedgerPage(self._identity.operator, length, tuple(page)))
+
+    def _judged(self, effects: list[Effect], now: int) -> list[Effect]:
+        """Close after too many refusals. [R-11.6-4]"""
+        first = effects[0] if effects else None
+        if not isinstance(first, Answer) or first.frame[4] != Type.ERROR:
+            return effects
+        failed = int.from_bytes(first.frame[5:7], "big") in _FAILURES
+        if failed and self._allowance.failed(now) and not isinstance(self._state, Closed):
+            return [*effects, *self._close(CloseCode.POLICY, "TOO_MANY_FAILURES")]
+        return effects
+
+    def _in_vain(self, request_id: int, answer: answers.Answer, now: int) -> list[Effect]:
+        """An acknowledgement that does nothing: unlike the others, these can be sent without end."""
+        wait = self._allowance.again(now)
+        return self._limited(request_id, wait, now) if wait else _answer(request_id, answer)
+
+    def _limited(self, request_id: int, wait: int, now: int) -> list[Effect]:
+        """Too many, too fast; nothing was done. Whoever goes on regardless is closed. [R-11.6-3]"""
+        refusal = _error(request_id, Code.RATE_LIMITED, wait)
+        return [*refusal, *self._close(CloseCode.POLICY, "RATE_LIMITED")] if self._allowance.insists(now) else refusal
 
     def _bad_frame(self, request_id: int, code: Code, name: str = "", offset: int = 0) -> list[Effect]:
         """Name the field and the offset; close at the fifth. [R-11.5-1]"""

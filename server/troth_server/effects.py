@@ -16,6 +16,7 @@ class CloseCode(IntEnum):
     NOT_BINARY = 1003
     POLICY = 1008
     TAKEN_OVER = 4001
+    ERASED = 4002
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What an entry says about itself; its signature is the clients' to verify."""
+
+    kind: int
+    issued: int
+    expires: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerFile:
     """The operator's public key and every entry, as bytes."""
 
@@ -49,17 +59,14 @@ class LedgerFile:
     def address(self) -> Address:
         """What the newest descriptor says; DecodeError, also if there is none."""
         for entry in reversed(self.entries):
-            reader = Reader(entry)
-            reader.u16("ledger suite", SUITE, SUITE)
-            reader.u64("ledger sequence")
-            reader.fixed("ledger previous", 32)
-            kind = reader.u8("ledger kind")
-            reader.u64("ledger issued")
-            expires = reader.u64("ledger expires")
-            content = reader.lp("ledger content", _MAX_CONTENT)
-            if kind == DESCRIPTOR:
-                return _address(content, expires)
+            head = _head(entry)
+            if head.kind == DESCRIPTOR:
+                return address_of(head)
         raise DecodeError("ledger", 0, "no descriptor in it")
+
+    def heads(self) -> tuple[Head, ...]:
+        """Every entry, the oldest first; DecodeError."""
+        return tuple(_head(entry) for entry in self.entries)
 
     @classmethod
     def read(cls, path: Path) -> LedgerFile:
@@ -79,23 +86,41 @@ class LedgerFile:
         write_file(path, self.operator + b"".join(map(lp, self.entries)))
 
 
-def _address(content: bytes, expires: int) -> Address:
-    reader = Reader(content)
+def _head(entry: bytes) -> Head:
+    reader = Reader(entry)
+    reader.u16("ledger suite", SUITE, SUITE)
+    reader.u64("ledger sequence")
+    reader.fixed("ledger previous", 32)
+    kind, issued, expires = reader.u8("ledger kind"), reader.u64("ledger issued"), reader.u64("ledger expires")
+    return Head(kind, issued, expires, reader.lp("ledger content", _MAX_CONTENT))
+
+
+def address_of(head: Head) -> Address:
+    """What a descriptor says; DecodeError."""
+    reader = Reader(head.content)
     hosts = []
     for _ in range(reader.u8("host count", least=1)):
         hosts.append((reader.text("host", _MAX_HOST, 1), reader.u16("port", U16_MAX, 1)))
     mode = reader.u8("tls mode")
     pins = tuple(reader.fixed("pin", 32) for _ in range(reader.u8("pin count")))
     reader.end()
-    return Address(tuple(hosts), pins if mode == PIN else None, expires)
+    return Address(tuple(hosts), pins if mode == PIN else None, head.expires)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all, on disk when this returns; StorageError."""
+def write_file(path: Path, content: bytes, *, give: bool = True) -> None:
+    """Write a file that only its owner may read, whole or not at all, on disk when this returns; StorageError.
+
+    What root writes is given to whom the folder belongs to, who runs the relay and must read it; not without ``give``.
+    """
     new = path.with_name(path.name + ".new")
     try:
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        new.unlink(missing_ok=True)
+        # A link that waits there under this name is not followed: the folder may be another user's.
+        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(handle, "wb") as file:
+            if give and os.geteuid() == 0:
+                folder_owner = path.parent.stat()
+                os.fchown(handle, folder_owner.st_uid, folder_owner.st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

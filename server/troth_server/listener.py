@@ -1,73 +1,54 @@
 """The shell: sockets, TLS, the clock and the store's outcomes, for sessions that know none of them.
 
 It decides nothing about requests; it bounds time and memory (``limits``), refuses what is not a troth client before a
-WebSocket opens, and logs no address, id or token. A proof is bound to ``tls.key_hash``, the relay's own key.
+WebSocket opens, and logs no address, id or token. Who may come in is the ``gate``'s business, and the ``acceptor`` asks
+it. A proof is bound to ``tls.key_hash``, the relay's own key.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http
-import ipaddress
 import logging
 import os
 import socket
-import sys
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
-from typing import Final
+from typing import Final, cast
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.protocol import OPEN
 
-from troth_protocol.errors import NetworkError, UserError
-from troth_protocol.wire import MAX_FRAME, PATH
+from troth_protocol.errors import UserError
 
-from .commands import Deposited, Expire, Outcome
-from .config import Config
+from . import pages, quiet, reception, tally
+from .acceptor import Acceptor, listening_socket, private, room
+from .admission import KEY_SIZE, Admission
+from .allowance import Allowance, Shared
+from .commands import Deposited, Expire, Failed, Outcome
+from .config import Config, TlsMode
 from .connection import Connection, Identity
 from .effects import Ask, Close, CloseCode
+from .gate import Gate, Visit
 from .ledger_file import LedgerFile
-from .limits import (
-    BACKLOG,
-    CLOSE_SECONDS,
-    OPEN_SECONDS,
-    PATROL_SECONDS,
-    READ_FRAMES,
-    SEND_BUFFER,
-    SWEEP_SECONDS,
-    UNSENT_BUFFER,
-    WRITE_HIGH,
-    Bucket,
-)
+from .limits import BACKLOG, OPEN_SECONDS, PATROL_SECONDS, SWEEP_SECONDS, TURN_SECONDS, Bucket
+from .metrics import Count, Metrics
 from .observer import Observer, see
-from .peer import Peer
-from .session import Session
+from .pages import Site
+from .peer import Behind, Peer
+from .session import Session, part
+from .standing import Standing
 from .storage import Store
 from .tls import Tls
 
+__all__ = ["Listener", "listening_socket"]
+
 _NO_POLICY: Final = bytes(32)
-
-
-def listening_socket(bind: str, port: int) -> socket.socket:
-    """A socket that listens on an address, with the send buffer that accepted ones inherit; NetworkError."""
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    # With the protocol named: asyncio turns Nagle's delay off only then (40 ms an answer without it).
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        if sys.platform == "linux":
-            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BUFFER)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listening.bind((bind, port))
-    except OSError as error:
-        listening.close()
-        raise NetworkError(f"cannot listen on {bind} port {port}: {error.strerror}") from None
-    return listening
 
 
 class Listener:
@@ -88,8 +69,8 @@ class Listener:
 
         ``sock`` is used instead of ``config.bind`` and ``config.port`` if it is given.
         """
-        if tls is None and not ipaddress.ip_address(config.bind).is_loopback:
-            raise UserError("without TLS the relay listens on loopback addresses only")
+        if (tls is None or tls.context is None) and not private(config.bind, sock):
+            raise UserError("without TLS the relay listens on loopback addresses and UNIX sockets only")
         self._config = config
         self._store = store
         self._tls = tls
@@ -97,16 +78,28 @@ class Listener:
         self._on_event = on_event
         self._clock = clock
         key_hash = bytes(32) if tls is None else tls.key_hash
+        # No invitation counts until ``renew`` brings their key.
         self._identity = Identity(
-            ledger.fingerprint, key_hash, ledger.operator, ledger.entries, _NO_POLICY, os.urandom(32)
-        )
-        self._creations = Bucket(config.creations_at_once, config.creations_per_minute / 60)
+            ledger.fingerprint, key_hash, ledger.operator, ledger.entries, _NO_POLICY, os.urandom(32),
+            admission=Admission(config.admission, os.urandom(KEY_SIZE)),
+        )  # fmt: skip
+        self._site = Site(pages.NOT_FOUND)
+        self._healthy = True
+        creations = Bucket(config.creations_at_once, config.creations_per_minute / 60)
+        self._shared = Shared(config.rates, creations)
+        self.metrics = Metrics()
+        self.places = room(config.max_connections)
+        """Connections that there are descriptors for."""
+        self._gate = Gate(config.rates, self.places, os.urandom(32))
+        self._behind = Behind(self.metrics)
         self._subscribers: dict[bytes, Session] = {}
+        self._sessions: set[Session] = set()
         self._done: deque[tuple[Session, Ask, Outcome]] = deque()
         self._scheduled = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._rounds: list[asyncio.Task[None]] = []
-        self._server: Server | None = None
+        self._server: Server
+        self._acceptor: Acceptor
         self._loop: asyncio.AbstractEventLoop
         self.host = config.bind
         self.port = config.port
@@ -115,31 +108,32 @@ class Listener:
         """Start to listen; ``port`` is the real one from now on. NetworkError."""
         self._loop = asyncio.get_running_loop()
         sock = listening_socket(self._config.bind, self._config.port) if self._sock is None else self._sock
-        logging.getLogger("websockets").setLevel(logging.WARNING)
+        self._acceptor = Acceptor(
+            sock, self._gate, self._context, self._make, self.metrics, self.now,
+            behind_proxy=sock.family == socket.AF_UNIX or self._config.tls.mode is TlsMode.PROXY,
+        )  # fmt: skip
         try:
-            self._server = await serve(
-                self._handle,
-                sock=sock,
-                ssl=None if self._tls is None else self._tls.context,
-                backlog=BACKLOG,
-                compression=None,  # [R-11.1-1]
-                process_request=self._admit,
-                server_header=None,
-                open_timeout=OPEN_SECONDS,
-                ping_interval=None,  # ``Peer.patrol`` pings: one task for all, and a slow link is not taken for dead
-                ping_timeout=None,
-                close_timeout=CLOSE_SECONDS,
-                max_size=MAX_FRAME,
-                max_queue=READ_FRAMES,
-                write_limit=WRITE_HIGH,
-                create_connection=Peer,
-            )
+            # An Acceptor is what Server needs of an asyncio Server, and no more.
+            self._server = Server(self._accept_from, self._meet, quiet.LIBRARY)
+            await self._server
         except BaseException:
             sock.close()
             raise
-        self.port = sock.getsockname()[1]
-        self._rounds = [asyncio.create_task(self._sweep()), asyncio.create_task(self._patrol(self._server))]
+        if sock.family != socket.AF_UNIX:
+            self.port = sock.getsockname()[1]
+        rounds = (self._sweep(), self._patrol(), self._turn())
+        self._rounds = [asyncio.create_task(each) for each in rounds]
         return self
+
+    async def _accept_from(self) -> asyncio.Server:
+        self._acceptor.start(BACKLOG)
+        return cast(asyncio.Server, self._acceptor)
+
+    def _context(self) -> ssl.SSLContext | None:
+        return None if self._tls is None else self._tls.context
+
+    def _make(self, visit: Visit) -> Peer:
+        return Peer(self._server, visit, self._behind)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -147,9 +141,24 @@ class Listener:
         """Stop accepting, close what is open, and wait for it."""
         for task in self._rounds:
             task.cancel()
-        if self._server is not None:
-            self._server.close(code=CloseCode.GOING_AWAY, reason="SHUTDOWN")
-            await self._server.wait_closed()
+        self._server.close(code=CloseCode.GOING_AWAY, reason="SHUTDOWN")
+        await self._server.wait_closed()
+
+    def renew(self, stands: Standing) -> None:
+        """Let new connections in by these files from now on; those that are open keep what they came in with."""
+        self._config, self._tls, self._site = stands.config, stands.tls, stands.site
+        newest, *older = stands.tls.key_hashes
+        self._identity = replace(
+            self._identity, tls_key_hash=newest, older_keys=tuple(older), entries=stands.ledger.entries,
+            admission=stands.admission,
+        )  # fmt: skip
+        self._shared.creations = Bucket(stands.config.creations_at_once, stands.config.creations_per_minute / 60)
+        self._gate.resize(room(stands.config.max_connections))
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return self._gate.total
 
     def now(self) -> int:
         """The time, in seconds."""
@@ -174,10 +183,15 @@ class Listener:
 
     def saw(self, session: Session, frame: bytes) -> None:
         """Show a frame to the observer."""
+        self.metrics.add(Count.REQUESTS)
         if self._on_event is not None:
             event = see(frame, session.mailbox, self.now())
             if event is not None:
                 self._on_event(event)
+
+    def answers(self, frame: bytes) -> None:
+        """Count a refusal."""
+        tally.answer(self.metrics, frame)
 
     def _post(self, session: Session, ask: Ask, outcome: Outcome) -> None:
         """On the store's thread: one wake-up of the loop for however many outcomes a commit brought."""
@@ -195,48 +209,91 @@ class Listener:
         while self._done:
             session, ask, outcome = self._done.popleft()
             session.finish(ask, outcome)
+            part(self._sessions, ask, outcome)
+            tally.outcome(self.metrics, ask.command, outcome)
             if isinstance(outcome, Deposited) and outcome.row is not None:
                 subscriber = self._subscribers.get(outcome.mailbox)
                 if subscriber is not None:
                     subscriber.deposited(outcome.row)
 
-    async def _handle(self, peer: ServerConnection) -> None:
-        """One WebSocket, from its opening to its end."""
+    async def _meet(self, peer: ServerConnection) -> None:
+        """One connection, from the end of TLS to its own end; the deadline for HTTP counts from accept."""
         if not isinstance(peer, Peer):
-            raise TypeError("a Peer is what create_connection makes")
-        session = Session(peer, Connection(os.urandom(32), self._identity, self._creations), self)
+            raise TypeError("a Peer is what _make makes")
+        server = self._server
+        try:
+            try:
+                async with asyncio.timeout_at(peer.opened + OPEN_SECONDS):
+                    await peer.handshake(self._receive, None, None)  # no header says what serves
+            finally:
+                self._acceptor.settled(peer.visit)
+            if peer.protocol.state is not OPEN:
+                self.metrics.add(Count.HANDSHAKE_FAILED)
+                return
+            server.all_connections.add(peer)
+            self.metrics.add(Count.ACCEPTED)
+            async with peer:
+                await self._handle(peer)
+        except (TimeoutError, ConnectionClosed, OSError):
+            self.metrics.add(Count.HANDSHAKE_FAILED)
+        except Exception as error:  # the kind alone: anything more could name what must not be named
+            self.metrics.add(Count.UNHANDLED)
+            logging.getLogger("troth.relay").error("unhandled %s", type(error).__name__)  # noqa: TRY400
+        finally:
+            peer.transport.abort()
+            if peer in server.all_connections:
+                server.all_connections.discard(peer)
+                self.metrics.add(Count.CLOSED)
+            task = asyncio.current_task()
+            if task is not None:
+                server.handler_tasks.discard(task)
+
+    def _receive(self, peer: ServerConnection, request: Request) -> Response | None:
+        """What an HTTP request gets: None for a WebSocket."""
+        if not isinstance(peer, Peer):
+            return None
+        return reception.answer(peer, request, self.metrics, self._site, healthy=self._healthy)
+
+    async def _handle(self, peer: Peer) -> None:
+        """One WebSocket, from its opening to its end."""
+        core = Connection(os.urandom(32), self._identity, Allowance(self._shared, peer.visit))
+        session = Session(peer, core, self)
+        self._sessions.add(session)
         try:
             await session.run()
         finally:
+            self._sessions.discard(session)
             mailbox = session.subscribed
             if mailbox is not None and self._subscribers.get(mailbox) is session:
                 del self._subscribers[mailbox]
 
-    def _admit(self, peer: ServerConnection, request: Request) -> Response | None:
-        """Refuse browsers (they send Origin), other paths, and more connections than we have memory for. [R-11.1-2]"""
-        refusal: tuple[http.HTTPStatus, str] | None = None
-        if request.path != PATH:
-            refusal = http.HTTPStatus.NOT_FOUND, "Not found.\n"
-        elif "Origin" in request.headers:
-            refusal = http.HTTPStatus.FORBIDDEN, "Browser clients are not supported.\n"
-        elif len(peer.server.handler_tasks) > self._config.max_connections:
-            refusal = http.HTTPStatus.SERVICE_UNAVAILABLE, "Busy.\n"
-        return None if refusal is None else peer.respond(*refusal)
-
     async def _sweep(self) -> None:
         """Every SWEEP_SECONDS: drop what is past its time, and every copy of what was deleted."""
         while True:
-            self._store.submit(Expire(self.now()), _ignore)
+            self._store.submit(Expire(self.now()), self._swept)
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _patrol(self, server: Server) -> None:
+    def _swept(self, outcome: Outcome) -> None:
+        """On the store's thread: whether it can still write is what /healthz says."""
+        self._healthy = not isinstance(outcome, Failed)
+
+    async def _patrol(self) -> None:
         """Every PATROL_SECONDS: look whether each peer is still there."""
         while True:
             await asyncio.sleep(PATROL_SECONDS)
-            for peer in tuple(server.all_connections):
-                if isinstance(peer, Peer):
-                    peer.patrol()
+            for peer in self._peers():
+                peer.patrol()
 
+    async def _turn(self) -> None:
+        """Every TURN_SECONDS: forget which networks were here, but for those that are."""
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            living = list(self._acceptor.living())
+            for peer in self._peers():
+                name = peer.transport.get_extra_info("peername")
+                if name:
+                    living.append((None if self._acceptor.behind_proxy else str(name[0]), peer.visit))
+            self._gate.turn(os.urandom(32), living)
 
-def _ignore(_: Outcome) -> None:
-    """Nobody waits for a sweep."""
+    def _peers(self) -> list[Peer]:
+        return [peer for peer in self._server.all_connections if isinstance(peer, Peer)]

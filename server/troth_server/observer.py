@@ -8,8 +8,8 @@ from typing import Final, TypeAlias
 
 from troth_protocol.encoding import Reader
 from troth_protocol.errors import DecodeError
-from troth_protocol.token import mailbox_hash
-from troth_protocol.wire import Type, requests
+from troth_protocol.token import capability_hash, mailbox_hash
+from troth_protocol.wire import Type, blobs, requests
 
 HEAD: Final = 24
 
@@ -50,6 +50,8 @@ def see(frame: bytes, owner: bytes | None, now: int) -> SeenEvent | None:
             subject = mailbox_hash(request.lookup)
         case requests.Hello() | requests.Ledger():
             subject = None
+        case blobs.BlobGet():
+            subject = capability_hash(request.blob)
         case _:
             pass
     return SeenEvent(Type(kind), subject, len(frame), now, head)

@@ -1,21 +1,23 @@
 """One connection's shell: carries frames to the core and the core's effects out; it decides nothing.
 
 It reads no further while too much waits for the disk (OUTSTANDING) or for a slow reader, and puts off loading a page
-for a slow reader until there is room, so that memory for one peer is bounded by WRITE_HIGH, a page and a few answers.
+for a slow reader until there is room, so that memory for one peer is bounded by WRITE_HIGH, a page and a few answers
+(WRITE_CAP).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
-from .commands import LoadQueue, Outcome, Queued
+from .blob_commands import PutBlob, ReadBlob
+from .commands import Done, Erase, LoadQueue, Outcome, Queued, TakeBundle
 from .connection import Connection
 from .effects import Answer, Ask, Close, CloseCode, Effect, Subscribe
-from .limits import HELLO_SECONDS, OUTSTANDING
+from .limits import BUNDLE_WEIGHT, HELLO_SECONDS, OUTSTANDING
 from .peer import Peer
 
 
@@ -35,7 +37,10 @@ class Host(Protocol):
         """Close the session's connection without waiting for it here."""
 
     def saw(self, session: Session, frame: bytes) -> None:
-        """Show a frame to the observer, if there is one."""
+        """Count a request, and show it to the observer, if there is one."""
+
+    def answers(self, frame: bytes) -> None:
+        """Count an answer that is a refusal."""
 
 
 class Session:
@@ -78,10 +83,11 @@ class Session:
 
     def finish(self, ask: Ask, outcome: Outcome) -> None:
         """The store's outcome for one of this session's commands."""
-        self._outstanding -= 1
+        self._outstanding -= _weight(ask)
         self._wake_reader()
         if not self._closed:
             self._carry_out(self._core.result(ask, outcome, self._host.now()))
+            self.peer.owner = self._core.mailbox is not None
 
     def deposited(self, row: Queued) -> None:
         """Something new is in the mailbox this session is subscribed to; for a slow reader it stays there for now."""
@@ -93,12 +99,18 @@ class Session:
         if not self._closed:
             self._carry_out(self._core.taken_over())
 
+    def erased(self) -> None:
+        """Another session has erased the mailbox this one speaks for."""
+        if not self._closed:
+            self._carry_out(self._core.erased())
+
     async def _read(self) -> None:
         frame = await self.peer.recv()
         if isinstance(frame, str):
             self._carry_out([Close(CloseCode.NOT_BINARY, "NOT_BINARY")])
             return
         self._host.saw(self, frame)
+        self.peer.used = self.peer.loop.time()
         self._carry_out(self._core.receive(frame, self._host.now()))
         while self._busy() and not self._closed:
             self._room = self.peer.loop.create_future()
@@ -118,15 +130,15 @@ class Session:
             self._ask(deferred)
 
     def _ask(self, ask: Ask) -> None:
-        self._outstanding += 1
+        self._outstanding += _weight(ask)
         self._host.ask(self, ask)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         self.peer.push([effect.frame for effect in effects if isinstance(effect, Answer)])
         for effect in effects:
             match effect:
-                case Answer():
-                    pass
+                case Answer(frame):
+                    self._host.answers(frame)
                 case Ask(command=LoadQueue()) if self.peer.paused:
                     self._deferred = effect
                 case Ask():
@@ -136,5 +148,18 @@ class Session:
                     self._host.subscribe(self, mailbox)
                 case Close():
                     self._closed = True
+                    self.peer.end()
                     self._host.closing(self, effect)
                     self._wake_reader()
+
+
+def part(sessions: Iterable[Session], ask: Ask, outcome: Outcome) -> None:
+    """After a mailbox was erased, end every other session that speaks for it."""
+    if isinstance(ask.command, Erase) and isinstance(outcome, Done):
+        for session in tuple(sessions):
+            if session.mailbox == ask.command.mailbox:
+                session.erased()
+
+
+def _weight(ask: Ask) -> int:
+    return BUNDLE_WEIGHT if isinstance(ask.command, TakeBundle | PutBlob | ReadBlob) else 1

@@ -81,6 +81,10 @@ class Subscription:
         """Whether each number was sent here, or lies below what was sent and is gone already. [R-11.4-8]"""
         return all(number in self._waiting or 0 < number <= self._high for number in numbers)
 
+    def waits(self, numbers: Sequence[int]) -> bool:
+        """Whether any of these was sent and is not yet gone from the disk."""
+        return not self._waiting.isdisjoint(numbers)
+
     def forgotten(self, numbers: Sequence[int], now: int) -> list[Effect]:
         """Acknowledged and gone from the disk: room in the window, and perhaps the queue is drained."""
         self._waiting.difference_update(numbers)

@@ -132,13 +132,13 @@ def test_a_vault_in_use_is_left_alone(stand: Stand) -> None:
 
 
 def test_an_unreachable_relay_keeps_what_was_written(stand: Stand) -> None:
-    """NETWORK, exit 3, the message is kept and goes later; init leaves nothing behind."""
+    """CONNECTION_REFUSED, exit 3, the message is kept and goes later; init leaves nothing behind."""
     stand.process.kill()
     stand.process.wait()
     try:
-        refused(stand.troth("ann", "send", "ben", "written while the relay was down"), 3, "NETWORK")
-        refused(stand.troth("ann", "receive"), 3, "NETWORK")
-        refused(stand.troth("new", "init", "--relay", stand.link), 3, "NETWORK")
+        refused(stand.troth("ann", "send", "ben", "written while the relay was down"), 3, "CONNECTION_REFUSED")
+        refused(stand.troth("ann", "receive"), 3, "CONNECTION_REFUSED")
+        refused(stand.troth("new", "init", "--relay", stand.link), 3, "CONNECTION_REFUSED")
         assert not (stand.folder / "new" / "vault.key").exists()
     finally:
         stand.process = stand.serve()
@@ -182,7 +182,7 @@ def test_a_relay_with_another_key_gets_nothing(stand: Stand, tmp_path: Path) -> 
 
 
 def test_what_is_no_relay_is_named(stand: Stand) -> None:
-    """B005 at the client: a server that speaks something else, or nothing: NETWORK, exit 3, soon."""
+    """B005 at the client: a server that speaks something else, or nothing: NO_TLS, exit 3, soon."""
     stand.process.kill()
     stand.process.wait()
     with socket.create_server(("127.0.0.1", stand.port)) as server:
@@ -198,7 +198,7 @@ def test_what_is_no_relay_is_named(stand: Stand) -> None:
         done = stand.troth("ann", "receive")
         thread.join()
     stand.process = stand.serve()
-    refused(done, 3, "NETWORK")
+    refused(done, 3, "NO_TLS")
 
 
 def test_text_at_and_past_the_limit(stand: Stand) -> None:
