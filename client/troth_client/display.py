@@ -21,12 +21,31 @@ _EMOJI: Final = (
     "\u2b05-\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
 _ONE: Final = f"[{_EMOJI}][\U0001f3fb-\U0001f3ff]?\ufe0f?"
+_NATIONS: Final = "|".join(
+    "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in nation) + "\U000e007f"
+    for nation in ("gbeng", "gbsct", "gbwls")
+)
 _TOKEN: Final = re.compile(
-    f"(?P<emoji>[0-9#*]\ufe0f\u20e3|{_ONE}(?:\u200d{_ONE}){{0,3}})|(?P<plain>[ -~]+(?!\ufe0f))|.",
+    f"(?P<emoji>{_NATIONS}|[0-9#*]\ufe0f\u20e3|{_ONE}(?:\u200d{_ONE}){{0,3}})|(?P<plain>[ -~]+(?!\ufe0f))|.",
     re.DOTALL,
 )
-"""An emoji with its skin tone and U+FE0F, up to four of them joined by U+200D, or a keycap; the two format characters
-pass nowhere else. No sequence in Unicode's list joins more than four."""
+"""An emoji with its skin tone and U+FE0F, up to four of them joined by U+200D, a keycap, or one of the three flags that
+are spelt with tags. No sequence in Unicode's list joins more than four."""
+_RESERVED: Final = (range(0x1F6D5, 0x1F700), range(0x1F7D9, 0x1F800), range(0x1FA70, 0x1FB00))
+"""Where Unicode puts new emoji: all of it is pictographic already, so one newer than Python's tables is still shown."""
+
+_ARABIC: Final = (range(0x0620, 0x064B), range(0x066E, 0x06D4), range(0x06FA, 0x0700), range(0x0750, 0x0780))
+_ENDS_A_JOIN: Final = frozenset(
+    {
+        *(0x0627, 0x0629, 0x0648, 0x06C0, 0x06CD, 0x06CF, 0x06D2, 0x06D3, 0x076B, 0x076C, 0x0771, 0x0773, 0x0774),
+        *(0x0778, 0x0779, *range(0x0622, 0x0626), *range(0x062F, 0x0633), *range(0x0671, 0x0674)),
+        *(*range(0x0675, 0x0678), *range(0x0688, 0x069A), *range(0x06C3, 0x06CC), *range(0x0759, 0x075C)),
+    }
+)
+"""Arabic letters joined to the one before and never to the one after. (Unicode 15, ArabicShaping.txt)"""
+_NEVER_JOINED: Final = frozenset({0x0621, 0x0640, 0x0674})
+_VIRAMA: Final = 9
+"""The combining class of the signs after which Indic scripts choose a shape with a joiner."""
 
 _UNSEEN: Final = frozenset(
     {
@@ -56,6 +75,32 @@ def _shown(char: str) -> tuple[str, bool]:
     return char, category[0] == "M"
 
 
+def _is_arabic(char: str) -> bool:
+    point = ord(char)
+    return (
+        any(point in block for block in _ARABIC) and point not in _NEVER_JOINED and unicodedata.category(char) == "Lo"
+    )
+
+
+def _shapes(text: str, at: int) -> bool:
+    """Whether the joiner at ``at`` changes a shape that can be seen, by RFC 5892 A.1 and A.2; elsewhere it hides."""
+    start = at
+    while start and at - start <= MAX_MARKS and unicodedata.category(text[start - 1])[0] == "M":
+        start -= 1
+    if at - start > MAX_MARKS:
+        return False
+    if any(unicodedata.combining(mark) == _VIRAMA for mark in text[start:at]):
+        return True
+    before, after = text[start - 1 : start], text[at + 1 : at + 2]
+    if text[at] != "\u200c" or not before or not after:
+        return False
+    return _is_arabic(before) and _is_arabic(after) and ord(before) not in _ENDS_A_JOIN
+
+
+def _is_known(char: str) -> bool:
+    return unicodedata.category(char) != "Cn" or any(ord(char) in block for block in _RESERVED)
+
+
 class _Marks:
     """Counts the marks on one base and says how many were left out."""
 
@@ -78,13 +123,14 @@ class _Marks:
         return f"‹+{left_out} marks›" if left_out > 0 else ""
 
 
-def inert(text: str, *, lines: bool = False) -> str:
+def inert(text: str, *, lines: bool = False, joiners: bool = True) -> str:
     """``text`` with everything visible that a terminal would obey or a reader could not see, in NFC. [R-13.1-8]
 
     Control characters become U+2400 pictures (␛, ␀); C1, direction, zero-width, tag, filler, private, unassigned and
     surrogate characters and line separators become ‹U+202E›; more than four marks on a base become ‹+N marks›; any
-    blank is a space, a tab four. Line feeds stay only with ``lines``. U+200D and U+FE0F stay only inside emoji. The
-    marks are counted before normalizing, which takes quadratic time in a long run of them.
+    blank is a space, a tab four. Line feeds stay only with ``lines``. U+200D and U+FE0F stay inside emoji; with
+    ``joiners``, U+200C and U+200D also where a script shapes its letters by them. The marks are counted before
+    normalizing, which takes quadratic time in a long run of them.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -94,11 +140,14 @@ def inert(text: str, *, lines: bool = False) -> str:
     marks = _Marks()
     for token in _TOKEN.finditer(text):
         piece = token[0]
-        if token["plain"] or (token["emoji"] and all(unicodedata.category(char) != "Cn" for char in piece)):
+        if token["plain"] or (token["emoji"] and all(map(_is_known, piece))):
             parts += marks.end(based=True), piece
             continue
         if lines and piece == "\n":
             parts += marks.end(based=False), piece
+            continue
+        if joiners and piece in "\u200c\u200d" and _shapes(text, token.start()):
+            parts += marks.end(based=True), piece
             continue
         for char in piece:
             shown, is_mark = _shown(char)
@@ -121,8 +170,11 @@ def typed(text: str) -> str:
 
 
 def called(name: str, fingerprint: bytes) -> str:
-    """A name on one line, inert; the start of the fingerprint where a name shows nothing."""
-    return inert(name).strip() or short_fingerprint(fingerprint)
+    """A name on one line, inert, every joiner of letters shown: two names that look the same must be the same.
+
+    The start of the fingerprint where a name shows nothing.
+    """
+    return inert(name, joiners=False).strip() or short_fingerprint(fingerprint)
 
 
 def short_fingerprint(fingerprint: bytes) -> str:

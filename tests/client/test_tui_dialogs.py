@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.events import Paste
 from textual.widgets import Button, Input
 
@@ -9,7 +10,10 @@ from client.fake_conversations import BOB, CAROL, OWN, FakeConversations, card, 
 from client.windows import Window, window
 from troth_client.display import full_fingerprint
 from troth_client.events import Add, SetVerified
-from troth_client.tui.dialogs import AddContact, Help, MyCard, SafetyNumber
+from troth_client.tui.add_contact import AddContact
+from troth_client.tui.card_dialog import MyCard
+from troth_client.tui.dialog import Page
+from troth_client.tui.safety_dialog import SafetyNumber
 from troth_protocol.errors import NetworkError, UserError
 from troth_protocol.safety import safety_number
 
@@ -43,6 +47,7 @@ async def test_adding_a_contact_says_what_is_wrong_and_then_does_it() -> None:
         assert CAROL in opened.fake.people
 
 
+@pytest.mark.slow
 async def test_adding_needs_a_name_and_shows_the_messengers_no() -> None:
     async with window(FakeConversations()) as opened:
         await opened.pilot.press("f3")
@@ -71,6 +76,7 @@ async def test_a_card_is_made_shown_and_copied() -> None:
         assert len(opened.app.screen_stack) == 2
 
 
+@pytest.mark.slow
 async def test_no_card_without_a_relay() -> None:
     async with window(refused(NetworkError("our relay cannot be reached"))) as opened:
         await opened.pilot.press("f4")
@@ -99,8 +105,8 @@ async def test_the_safety_number_is_shown_and_marked() -> None:
 async def test_help_opens_and_closes() -> None:
     async with window(FakeConversations()) as opened:
         await opened.pilot.press("f1")
-        await opened.shows("Ctrl+J")
-        assert isinstance(opened.app.screen, Help)
+        await opened.shows("F3 Ctrl+N")
+        assert isinstance(opened.app.screen, Page)
         await opened.pilot.press("escape")
         assert len(opened.app.screen_stack) == 2
 

@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from client.fake_conversations import ALICE, BOB, LONG, START, FakeConversations, History
 from client.windows import Window, window
 from troth_client.events import MessageState, What
-from troth_client.tui.message_log import PAGE
 from troth_client.tui.message_rows import Kind, layout, wrap
+from troth_client.tui.message_window import KEPT, PAGE
 from troth_client.views import MessageView
 
 HOSTILE = [
@@ -36,7 +36,9 @@ def message(text: str, row: int = 0, state: MessageState = MessageState.RECEIVED
 
 def top(opened: Window) -> str:
     """The first text on the screen of the conversation."""
-    return next(row.text for row in opened.log._rows[opened.log.scroll_offset.y :] if row.text.startswith("message"))
+    return next(
+        row.text for row in opened.log._window.rows[opened.log.scroll_offset.y :] if row.text.startswith("message")
+    )
 
 
 async def test_opening_a_long_conversation_loads_one_page_and_takes_a_moment() -> None:
@@ -45,7 +47,7 @@ async def test_opening_a_long_conversation_loads_one_page_and_takes_a_moment() -
         fake.history_calls.clear()
         began = time.perf_counter()
         await opened.open(ALICE)
-        await opened.shows(f"message {LONG - 1}")
+        await opened.shows(f"message {LONG}")
         assert time.perf_counter() - began < 2
         assert len(fake.history_calls) <= 2
         assert opened.log.loaded <= 2 * PAGE
@@ -73,21 +75,37 @@ async def test_scrolling_up_pages_older_and_keeps_the_place() -> None:
         assert opened.log.loaded < LONG / 50
 
 
-async def test_the_beginning_is_reached_once() -> None:
-    fake = FakeConversations(150)
+@pytest.mark.slow
+async def test_the_beginning_is_a_key_away_and_everything_lies_between() -> None:
+    fake = FakeConversations(220)
     async with window(fake) as opened:
         await opened.open(ALICE)
         opened.log.focus()
-        for _ in range(6):
-            await opened.pilot.press("home")
-            await opened.pilot.pause()
-        await opened.shows("message 0")
-        assert opened.log.loaded == 150
-        rows = [row.text for row in opened.log._rows if row.text.startswith("message")]
-        assert [int(text.split()[1]) for text in rows] == list(range(150))
+        await opened.pilot.press("home")
+        await opened.shows("message 1 ")
+        assert opened.log.loaded == PAGE
         calls = len(fake.history_calls)
         await opened.pilot.press("pageup", "pageup")
         assert len(fake.history_calls) == calls
+        seen: set[int] = set()
+        while not opened.log.at_end:
+            await opened.pilot.press("pagedown")
+            seen |= {message.row for message in opened.log._window.messages}
+            rows = [message.row for message in opened.log._window.messages]
+            assert rows == list(range(rows[0], rows[-1] + 1))
+        assert seen == set(range(1, 221))
+
+
+@pytest.mark.slow
+async def test_what_is_loaded_has_a_bound_in_both_directions() -> None:
+    async with window(FakeConversations(LONG)) as opened:
+        await opened.open(ALICE)
+        opened.log.focus()
+        for key in ("pageup", "pagedown"):
+            for _ in range(12):
+                opened.log.scroll_to(y=0 if key == "pageup" else opened.log.max_scroll_y, animate=False)
+                await opened.pilot.press(key)
+            assert opened.log.loaded <= KEPT + PAGE
 
 
 async def test_a_new_message_is_followed_at_the_end() -> None:
@@ -123,19 +141,23 @@ async def test_the_messages_of_a_backlog_arrive_together() -> None:
             fake.receive(ALICE, f"backlog {number}")
         await opened.shows("backlog 999")
         assert fake.contacts_calls - calls < 20
-        texts = [row.text for row in opened.log._rows if row.text.startswith("backlog")]
-        assert texts == [f"backlog {number}" for number in range(1_000)]
+        texts = [row.text for row in opened.log._window.rows if row.text.startswith("backlog")]
+        assert texts[-1] == "backlog 999"
+        assert texts == [f"backlog {number}" for number in range(1_000 - len(texts), 1_000)]
+        assert opened.log.loaded <= KEPT
 
 
+@pytest.mark.slow
 async def test_a_resized_window_wraps_again_and_stays_at_the_end() -> None:
     async with window(FakeConversations(LONG)) as opened:
         await opened.open(ALICE)
         for size in ((60, 20), (200, 50), (80, 24)):
             await opened.pilot.resize_terminal(*size)
-            await opened.shows(f"message {LONG - 1}")
+            await opened.shows(f"message {LONG}")
             assert all(cell_len(line) == size[0] for line in opened.lines)
 
 
+@pytest.mark.slow
 async def test_a_resized_window_keeps_what_was_being_read() -> None:
     async with window(FakeConversations(LONG)) as opened:
         await opened.open(ALICE)
@@ -156,7 +178,7 @@ async def test_an_erased_conversation_is_empty() -> None:
         await opened.until(lambda: "are you there?" not in opened.screen)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (60, 20)])
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((60, 20), marks=pytest.mark.slow)])
 async def test_hostile_texts_and_names_stay_text(size: tuple[int, int]) -> None:
     """[R-13.1-8]"""
     fake = FakeConversations()
@@ -169,7 +191,7 @@ async def test_hostile_texts_and_names_stay_text(size: tuple[int, int]) -> None:
             await opened.pilot.pause(0.05)
             assert not any(char in opened.screen for char in "\x00\x07\x1b\x7f\x9b\u202e\u2066")
             assert all(cell_len(line) == size[0] for line in opened.lines)
-        assert len(opened.log._rows) < 100_000
+        assert len(opened.log._window.rows) < 100_000
 
 
 async def test_markup_is_not_obeyed() -> None:

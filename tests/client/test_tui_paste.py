@@ -41,6 +41,11 @@ def test_nothing_in_a_paste_becomes_a_key() -> None:
 
 
 @given(st.text(st.sampled_from("ab\x1b[]~201\r\x07")))
-def test_outside_a_paste_nothing_is_changed_or_held_back(text: str) -> None:
+def test_outside_a_paste_nothing_is_held_back_and_only_alt_enter_changed(text: str) -> None:
     data = text.replace(START, "")
-    assert PasteGuard().clean(data) == data
+    assert PasteGuard().clean(data) == data.replace("\x1b\r", "\n")
+
+
+def test_alt_enter_of_a_terminal_without_the_kitty_protocol_breaks_the_line() -> None:
+    keys = [message.key for message in GuardedParser().feed("a\x1b\rb\r") if isinstance(message, Key)]
+    assert keys == ["a", "ctrl+j", "b", "enter"]

@@ -31,7 +31,7 @@ async def test_enter_sends_and_empties_the_field() -> None:
         await opened.open(BOB)
         await opened.type("good morning")
         await opened.pilot.press("enter")
-        await opened.shows("… queued")
+        await opened.shows("○ queued")
         assert sent(opened.fake) == [SendText(BOB, "good morning")]
         assert opened.composer.text == ""
         opened.fake.mark(BOB, MessageState.AT_RELAY)
@@ -40,6 +40,7 @@ async def test_enter_sends_and_empties_the_field() -> None:
         await opened.shows("✗ failed")
 
 
+@pytest.mark.slow
 async def test_a_line_can_be_broken() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(BOB)
@@ -48,6 +49,7 @@ async def test_a_line_can_be_broken() -> None:
         assert sent(opened.fake)[0].text == "a\nb\nc\nd"
 
 
+@pytest.mark.slow
 async def test_blanks_are_not_sent() -> None:
     async with window(FakeConversations()) as opened:
         await opened.open(BOB)

@@ -12,7 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from client.fake_conversations import FakeConversations
-from troth_client.tui import RelayEyes, TrothApp
+from troth_client.tui import RelayEyes, Settings, TrothApp
+from troth_client.tui.chat_pane import ChatPane
 from troth_client.tui.composer import Composer
 from troth_client.tui.contact_list import ContactList
 from troth_client.tui.message_log import MessageLog
@@ -25,6 +26,8 @@ class Window:
     app: TrothApp
     fake: FakeConversations
     pilot: Pilot[None]
+    drawn: str = ""
+    """What was on the screen at the end."""
 
     @property
     def lines(self) -> list[str]:
@@ -35,6 +38,10 @@ class Window:
     @property
     def screen(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def chat(self) -> ChatPane:
+        return self.app.screen_stack[1].query_one(ChatPane)
 
     @property
     def log(self) -> MessageLog:
@@ -78,9 +85,13 @@ class Window:
 
 @asynccontextmanager
 async def window(
-    fake: FakeConversations, *, size: tuple[int, int] = (80, 24), eyes: RelayEyes | None = None
+    fake: FakeConversations,
+    *,
+    size: tuple[int, int] = (80, 24),
+    eyes: RelayEyes | None = None,
+    settings: Settings | None = None,
 ) -> AsyncIterator[Window]:
-    app = TrothApp(fake, "Troth", eyes)
+    app = TrothApp(fake, "Troth", eyes, settings)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
         yield Window(app, fake, pilot)

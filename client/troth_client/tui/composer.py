@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.widgets import Static, TextArea
 
 from ..display import typed
+from . import keys
 
 MAX_TEXT: Final = 16_000
 """Bytes of UTF-8 in NFC that one message holds. [R-9.3-2]"""
@@ -31,15 +33,16 @@ def size_of(text: str) -> int:
 class ComposerArea(TextArea):
     """The text field itself."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", show=False, priority=True),
-        Binding("ctrl+j,shift+enter,alt+enter", "newline", show=False, priority=True),
-        Binding("pageup", "scroll_log(-1)", show=False, priority=True),
-        Binding("pagedown", "scroll_log(1)", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.bindings(keys.Place.WRITING)]
 
-    class Submitted(Message):
-        """Enter was pressed."""
+    def __init__(self, submit: Callable[[], None], bound: Mapping[str, tuple[str, ...]]) -> None:
+        super().__init__(id="composer-area", placeholder="Message", highlight_cursor_line=False, soft_wrap=True)
+        self._submit = submit
+        self._bound = bound
+        for action in keys.ACTIONS:  # a key that works everywhere is not the field's too
+            if action.place is keys.Place.EVERYWHERE:
+                for key in action.keys:
+                    self._bindings.key_to_bindings.pop(key, None)
 
     class Scrolled(Message):
         """The conversation should move by so many pages."""
@@ -48,6 +51,9 @@ class ComposerArea(TextArea):
             super().__init__()
             self.pages = pages
 
+    class Upward(Message):
+        """The arrow went up from a field that is empty: a message should be chosen."""
+
     class PasteRefused(Message):
         """A paste of so many characters was too large to take."""
 
@@ -55,13 +61,25 @@ class ComposerArea(TextArea):
             super().__init__()
             self.length = length
 
-    def action_submit(self) -> None:
-        """Ask for the text to be sent."""
-        self.post_message(self.Submitted())
+    async def _on_key(self, event: Key) -> None:
+        """Send, break the line, or write: in the order of the keys, however fast they come."""
+        if event.key in self._bound["submit"]:
+            event.prevent_default()
+            event.stop()
+            self._submit()
+        elif event.key in self._bound["newline"]:
+            event.prevent_default()
+            event.stop()
+            self.replace("\n", *self.selection)
+        else:
+            await super()._on_key(event)
 
-    def action_newline(self) -> None:
-        """Break the line."""
-        self.replace("\n", *self.selection)
+    def action_cursor_up(self, select: bool = False) -> None:
+        """Move up, out of the field if it is empty."""
+        if self.text:
+            super().action_cursor_up(select)
+        else:
+            self.post_message(self.Upward())
 
     def action_scroll_log(self, pages: int) -> None:
         """Move the conversation while writing."""
@@ -81,6 +99,9 @@ class ComposerArea(TextArea):
 class Composer(Vertical):
     """The field and one line under it that says what is wrong or how much room is left."""
 
+    class Changed(Message):
+        """Something else stands in the field."""
+
     class Submitted(Message):
         """A text of an acceptable length should be sent."""
 
@@ -88,17 +109,14 @@ class Composer(Vertical):
             super().__init__()
             self.text = text
 
+    def __init__(self, bound: Mapping[str, tuple[str, ...]], *, id: str) -> None:
+        super().__init__(id=id)
+        self.area = ComposerArea(self._submit, bound)
+
     def compose(self) -> ComposeResult:
         """The field, then the line."""
-        yield ComposerArea(
-            id="composer-area", placeholder="Message (Ctrl+J: new line)", highlight_cursor_line=False, soft_wrap=True
-        )
+        yield self.area
         yield Static(id="composer-hint", markup=False)
-
-    @property
-    def area(self) -> ComposerArea:
-        """The text field."""
-        return self.query_one(ComposerArea)
 
     @property
     def text(self) -> str:
@@ -125,6 +143,7 @@ class Composer(Vertical):
 
     @on(TextArea.Changed)
     def _count(self) -> None:
+        self.post_message(self.Changed())
         size = size_of(self.text)
         if size > MAX_TEXT:
             self.say(f"{size - MAX_TEXT:,} bytes too long: a message holds {MAX_TEXT:,}", wrong=True)
@@ -137,13 +156,13 @@ class Composer(Vertical):
     def _refuse_paste(self, message: ComposerArea.PasteRefused) -> None:
         self.say(f"{message.length:,} characters were not pasted: a message holds {MAX_TEXT:,} bytes", wrong=True)
 
-    @on(ComposerArea.Submitted)
-    def _submit(self, message: ComposerArea.Submitted) -> None:
-        message.stop()
+    def _submit(self) -> None:
         text = self.text
         size = size_of(text)
         if size > MAX_TEXT:
             self.say(f"not sent: {size - MAX_TEXT:,} bytes too long; a message holds {MAX_TEXT:,}", wrong=True)
         elif text.strip():
-            self.put("")
+            with self.prevent(TextArea.Changed):
+                self.put("")
+            self.say("")
             self.post_message(self.Submitted(text))

@@ -1,11 +1,11 @@
-"""One-line fields that take a paste as text and nothing else."""
+"""One-line fields that take a paste as text and nothing else, and a box to tick."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from textual.events import Paste
-from textual.widgets import Input
+from textual.widgets import Checkbox, Input
 
 from ..display import typed
 
@@ -34,3 +34,14 @@ class LinkInput(Input):
         event.prevent_default()
         event.stop()
         self.insert_text_at_cursor("".join(typed(event.text).split()))
+
+
+class Tick(Checkbox):
+    """A box that is empty while it is not ticked, also for who sees no colours."""
+
+    BUTTON_INNER = " "
+
+    def watch_value(self) -> None:
+        """Draw the sign, or none."""
+        self.BUTTON_INNER = "X" if self.value else " "
+        super().watch_value()

@@ -1,7 +1,8 @@
 """A paste stays a paste: what stands between a terminal's two paste marks can never become keystrokes.
 
 Textual 8.2 reads an escape sequence it does not know inside a paste, and the characters behind it, as keys: an Enter
-among them would send, a Ctrl+Q quit. Most terminals take ESC out of a paste; those that do not are helped here.
+among them would send, a Ctrl+Q quit. Most terminals take ESC out of a paste; those that do not are helped here. So are
+terminals without the Kitty protocol: their Alt+Enter is ESC CR, which Textual reads as an Enter and would send.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from textual.message import Message
 
 START: Final = "\x1b[200~"
 END: Final = "\x1b[201~"
+_ALT_ENTER: Final = "\x1b\r"
+_NEW_LINE: Final = "\n"
+"""Ctrl+J, which breaks the line."""
 _CONTROLS: Final = dict.fromkeys(set(range(0x20)) - {ord("\t"), ord("\n"), ord("\r")})
 
 
@@ -36,7 +40,7 @@ class PasteGuard:
                 self._inside, self._tail, data = not mark, END[:held], rest
             else:
                 text, mark, rest = (self._tail + data).partition(START)
-                out += (text + mark)[len(self._tail) :]
+                out += (text + mark)[len(self._tail) :].replace(_ALT_ENTER, _NEW_LINE)
                 self._inside, self._tail, data = bool(mark), "" if mark else text[-len(START) + 1 :], rest
         return out
 
