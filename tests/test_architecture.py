@@ -28,16 +28,19 @@ def words(text: str) -> tuple[str, ...]:
 
 # The protocol is one line: a module may import those before it and nothing after it.
 PROTOCOL: Final = words(
-    "errors encoding labels token ownership wire wire.requests wire.answers "
-    "primitives keys ledger manifest prekeys card chain handshake frame ratchet pq_chains pq_exchange session "
-    "envelope content pairing safety snapshot"
+    "errors encoding labels token ownership veil address wire wire.rights wire.blobs wire.requests wire.answers "
+    "route_link primitives keys ledger manifest prekeys card chain handshake frame ratchet pq_chains pq_exchange "
+    "session envelope writing marks content pairing safety snapshot"
 )
 STANDARD_ONLY: Final = PROTOCOL[: PROTOCOL.index("primitives")]
 """All that a serving relay loads; these import the standard library and each other."""
 CIPHERS: Final = ("nacl", "cryptography")
 DOOR: Final = "troth_protocol.primitives"
 SERVED: Final = tuple(f"troth_protocol.{name}" for name in STANDARD_ONLY)
-RELAY_CORE: Final = tuple(f"troth_server.{name}" for name in words("limits commands effects deposit subscription"))
+RELAY_CORE: Final = tuple(
+    f"troth_server.{name}"
+    for name in words("limits blob_commands commands effects deposit subscription admission gate allowance")
+)
 
 
 @dataclass(frozen=True)
@@ -63,33 +66,113 @@ ARROWS: Final[Mapping[str, May]] = {
     },
     "troth_server": May(),
     "troth_server.__main__": May(words("troth_server.cli")),
-    "troth_server.cli": May(
-        words("troth_protocol.errors troth_server.config troth_server.ledger_file"),
-        late=words("troth_server.* troth_protocol.primitives troth_protocol.card segno uvloop"),
+    "troth_server.cli": May(words("troth_protocol.errors troth_server.verbs*")),
+    "troth_server.verbs*": May(
+        (
+            *words("troth_protocol.errors troth_server.config troth_server.ledger_file troth_server.verbs*"),
+            "troth_server.admission",
+        ),
+        late=words("troth_server.* troth_protocol.* segno uvloop"),
     ),
     "troth_server.operator": May(
-        words("troth_protocol.* troth_server.config troth_server.ledger_file troth_server.tls")
+        words("troth_protocol.* troth_server.config troth_server.ledger_file troth_server.tls troth_server.admission")
     ),
     "troth_server.limits": May(),
-    "troth_server.commands": May(SERVED),
+    "troth_server.blob_commands": May(),
+    "troth_server.commands": May((*SERVED, "troth_server.blob_commands")),
     "troth_server.effects": May(words("troth_server.commands")),
     "troth_server.deposit": May((*SERVED, "troth_server.limits")),
     "troth_server.subscription": May((*SERVED, *words("troth_server.commands troth_server.effects"))),
+    "troth_server.gate": May(words("troth_server.limits")),
+    "troth_server.allowance": May((*SERVED, *words("troth_server.limits troth_server.gate"))),
     "troth_server.connection": May((*SERVED, *RELAY_CORE)),
-    "troth_server.storage*": May((*SERVED, *RELAY_CORE, "troth_server.storage*"), late=words("asyncpg")),
-    "troth_server.config": May(words("troth_protocol.errors troth_server.limits")),
+    "troth_server.storage*": May(
+        (*SERVED, *RELAY_CORE, *words("troth_server.storage* troth_server.shred")), late=words("asyncpg")
+    ),
+    "troth_server.shred": May(SERVED),
+    "troth_server.backup*": May(
+        words("troth_protocol.* troth_server.backup* troth_server.shred troth_server.limits troth_server.storage*")
+    ),
+    "troth_server.erasure*": May(
+        (*SERVED, *words("troth_server.erasure* troth_server.backup* troth_server.shred troth_server.storage*"))
+    ),
+    "troth_server.config": May(
+        words("troth_protocol.errors troth_server.limits troth_server.admission troth_server.config_text")
+    ),
+    "troth_server.config_text": May(),
     "troth_server.ledger_file": May(SERVED),
     "troth_server.tls": May(SERVED),
+    "troth_server.metrics": May(),
+    "troth_server.scrape": May(words("troth_protocol.errors troth_server.metrics")),
+    "troth_server.quiet": May(words("troth_protocol.errors")),
+    "troth_server.notify": May(words("troth_protocol.errors")),
+    "troth_server.admission": May((*SERVED, "troth_server.commands")),
+    "troth_server.pages": May(words("troth_server.page_text troth_server.config troth_server.ledger_file")),
+    "troth_server.page_text": May(
+        (*SERVED, *words("troth_server.config troth_server.ledger_file troth_server.limits troth_server.admission")),
+        late=words("segno"),
+    ),
+    "troth_server.standing": May(
+        (
+            *SERVED, *words("troth_server.config troth_server.ledger_file troth_server.tls troth_server.admission"),
+            "troth_server.pages",
+        )
+    ),
+    "troth_server.probe": May((*SERVED, "troth_server.config")),
+    "troth_server.status": May(
+        words("troth_server.probe troth_server.standing troth_server.tls troth_server.config troth_server.metrics")
+    ),
+    "troth_server.doctor": May(
+        (*SERVED, *words("troth_server.probe troth_server.standing troth_server.tls troth_server.config"))
+    ),
+    "troth_server.service": May(
+        (
+            *SERVED, *words("troth_server.config troth_server.listener troth_server.metrics troth_server.scrape"),
+            *words("troth_server.notify troth_server.quiet troth_server.standing troth_server.storage"),
+            *words("troth_server.limits troth_server.tls"),
+        )
+    ),
+    **{
+        f"troth_server.forwarder.{name}": May(("troth_protocol.veil", *words("troth_server.forwarder.limits")))
+        for name in words("limits judge places targets decoy")
+    },
+    "troth_server.forwarder.relays": May(
+        (
+            *SERVED, *words("troth_protocol.ledger troth_protocol.keys troth_server.ledger_file troth_server.quiet"),
+            "troth_server.forwarder.*",
+        ),
+        words("websockets"),
+    ),
+    "troth_server.forwarder.settings": May(
+        (*SERVED, DOOR, *words("troth_server.tls troth_server.ledger_file troth_server.forwarder.*"))
+    ),
+    "troth_server.forwarder.start": May(
+        (
+            *SERVED, DOOR, *words("troth_server.quiet troth_server.notify troth_server.scrape"),
+            *words("troth_server.ledger_file troth_server.forwarder.*"),
+        ),
+        late=words("segno uvloop"),
+    ),
+    "troth_server.forwarder*": May((*SERVED, *words("troth_server.metrics troth_server.forwarder.*"))),
     "troth_server.observer": May(SERVED),
-    "troth_server.peer": May((*SERVED, *RELAY_CORE), words("websockets")),
+    "troth_server.guard": May((*SERVED, *RELAY_CORE, "troth_server.quiet"), words("websockets")),
+    "troth_server.peer": May(
+        (*SERVED, *RELAY_CORE, *words("troth_server.guard troth_server.metrics")), words("websockets")
+    ),
     "troth_server.session": May(
         (*SERVED, *RELAY_CORE, *words("troth_server.connection troth_server.peer")), words("websockets")
     ),
+    "troth_server.tally": May((*SERVED, *RELAY_CORE, "troth_server.metrics")),
+    "troth_server.reception": May(
+        (*SERVED, *words("troth_server.metrics troth_server.pages troth_server.peer")), words("websockets")
+    ),
+    "troth_server.acceptor": May((*SERVED, *RELAY_CORE, "troth_server.metrics"), words("websockets")),
     "troth_server.listener": May(
         (
             *SERVED, *RELAY_CORE, *words("troth_server.connection troth_server.session troth_server.peer"),
             *words("troth_server.storage troth_server.config troth_server.ledger_file troth_server.tls"),
-            "troth_server.observer",
+            *words("troth_server.observer troth_server.acceptor troth_server.reception troth_server.tally"),
+            *words("troth_server.metrics troth_server.pages troth_server.standing troth_server.quiet"),
         ),
         words("websockets"),
     ),
@@ -115,7 +198,8 @@ ARROWS: Final[Mapping[str, May]] = {
         (
             *words("troth_protocol.errors troth_protocol.content troth_protocol.card troth_client.tui*"),
             *words("troth_client.driver troth_client.views troth_client.events troth_client.records"),
-            "troth_client.display",
+            *words("troth_client.display troth_client.wording troth_client.preferences troth_client.safety_words"),
+            "troth_client.route_views",
         ),
         words("textual rich segno"),
     ),
@@ -123,9 +207,22 @@ ARROWS: Final[Mapping[str, May]] = {
         (
             *SERVED, DOOR, *words("troth_protocol.card troth_protocol.ledger troth_client.messenger"),
             *words("troth_client.events troth_client.views troth_client.lanes troth_client.vault* troth_client.doors"),
-            *words("troth_client.owner troth_client.records troth_client.routes*"),
+            *words("troth_client.owner troth_client.records troth_client.routes* troth_client.route_desk"),
+            *words("troth_client.submissions troth_client.overview troth_client.outcome troth_client.again"),
+            *words("troth_client.pacing troth_client.steady"),
         )
     ),
+    "troth_client.again": May(("troth_protocol.errors",)),
+    "troth_client.submissions": May((*SERVED, *words("troth_protocol.card troth_client.events troth_client.lanes"))),
+    "troth_client.overview": May(
+        (
+            *words("troth_client.lookalikes troth_client.messenger troth_client.records troth_client.vault.store"),
+            "troth_client.views",
+        )
+    ),
+    "troth_client.outcome": May(words("troth_protocol.errors troth_client.events")),
+    "troth_client.pacing": May(words("troth_protocol.errors")),
+    "troth_client.steady": May(),
     "troth_client.doors": May(
         (
             *SERVED, *words("troth_protocol.card troth_protocol.ledger troth_client.events troth_client.messenger"),
@@ -133,32 +230,66 @@ ARROWS: Final[Mapping[str, May]] = {
         )
     ),
     "troth_client.owner": May((*SERVED, *words("troth_client.events troth_client.lanes"))),
-    "troth_client.lanes": May((*SERVED, "troth_client.routes*")),
+    "troth_client.lanes": May((*SERVED, *words("troth_client.again troth_client.routes*"))),
+    "troth_client.route_desk": May(
+        (
+            *SERVED, DOOR, *words("troth_client.events troth_client.route_book troth_client.route_records"),
+            *words("troth_client.route_views troth_client.routes*"),
+        )
+    ),
     "troth_client.routes*": May(
-        (*SERVED, *words("troth_protocol.card troth_client.routes*")), words("websockets python_socks")
+        (
+            *SERVED, *words("troth_client.routes* troth_client.ranking troth_client.route_records"),
+            "troth_client.route_views",
+        ),
+        words("websockets"),
     ),
     "troth_client.vault*": May(
         (
-            *SERVED, DOOR, *words("troth_protocol.snapshot troth_client.vault* troth_client.events"),
-            "troth_client.views",
+            *SERVED, DOOR, *words("troth_protocol.snapshot troth_protocol.writing troth_client.vault*"),
+            *words("troth_client.events troth_client.views"),
         ),
         words("apsw"),
     ),
     "troth_client.vector*": May(words("troth_protocol.* troth_client.vector*")),
     "troth_client.views": May(words("troth_client.events troth_client.records")),
     "troth_client.display": May(),
+    "troth_client.safety_words": May(),
+    "troth_client.preferences": May(words("troth_protocol.errors")),
+    "troth_client.wording": May(
+        (
+            *words("troth_protocol.errors troth_client.display troth_client.events troth_client.records"),
+            "troth_client.views",
+        )
+    ),
+    "troth_client.plain*": May(
+        (
+            *words("troth_protocol.errors troth_protocol.card troth_client.views troth_client.events"),
+            *words("troth_client.records troth_client.display troth_client.wording troth_client.safety_words"),
+            "troth_client.plain*",
+        )
+    ),
     "troth_client.*": May(
         (
             "troth_protocol.*",
             *words("troth_client.events troth_client.records troth_client.journal troth_client.messenger"),
             *words("troth_client.account troth_client.contacts troth_client.intake troth_client.outbox"),
+            *words("troth_client.wishes troth_client.terms troth_client.views troth_client.chats troth_client.texts"),
+            *words("troth_client.marks troth_client.fading troth_client.refusals troth_client.blocking"),
+            "troth_client.route_records",
         )
     ),
 }  # fmt: skip
 
-CORES: Final = ("troth_protocol.*", *RELAY_CORE, "troth_server.connection")
+FORWARDER_CORE: Final = tuple(f"troth_server.forwarder.{name}" for name in words("limits judge places targets decoy"))
+CORES: Final = ("troth_protocol.*", *RELAY_CORE, *FORWARDER_CORE, "troth_server.connection")
 """...and each client module that has no row of its own."""
 CORE_REFUSES: Final = words("asyncio time random secrets socket ssl threading subprocess sqlite3 select")
+WAY_OUT: Final = "troth_client.routes.dial"
+OPENS: Final = re.compile(
+    r"connect|_NoRedirects|(.*\.)?(socket\.socket|create_connection|create_datagram_endpoint|open_connection|getaddrinfo"
+    r"|gethostbyname|getfqdn|urlopen|sock_connect)"
+)
 CORE_CALLS: Final = re.compile(r"(.*\.)?open|input|print|os\.urandom|(datetime\.)?(datetime|date)\.(now|utcnow|today)")
 EXCUSED: Final = {DOOR: {"os.urandom"}}
 """The one production randomness."""
@@ -252,6 +383,17 @@ def one_door(module: Module) -> Iterator[str]:
         yield from (f"imports {name}" for name, _ in imports(module) if name.partition(".")[0] in CIPHERS)
 
 
+def one_way_out(module: Module) -> Iterator[str]:
+    """The client opens connections and resolves names in one place, which proxies-only can close. [R-19.1-2]"""
+    if not module.name.startswith("troth_client") or module.name == WAY_OUT:
+        return
+    for node in ast.walk(parse(module.text)):
+        if not isinstance(node, ast.Call) or any(keyword.arg == "sock" for keyword in node.keywords):
+            continue
+        if OPENS.fullmatch(ast.unparse(node.func)):
+            yield f"line {node.lineno}: {ast.unparse(node.func)}()"
+
+
 def core_is_pure(module: Module) -> Iterator[str]:
     if not is_core(module.name):
         return
@@ -296,7 +438,7 @@ def nothing_weakens(module: Module) -> Iterator[str]:
 
 Check: TypeAlias = Callable[[Module], Iterator[str]]
 CHECKS: Final[Sequence[Check]] = (
-    arrows, one_door, core_is_pure, short, says_what_it_is, no_any, nothing_left_over, nothing_weakens,
+    arrows, one_door, one_way_out, core_is_pure, short, says_what_it_is, no_any, nothing_left_over, nothing_weakens,
 )  # fmt: skip
 
 BROKEN: Final[Sequence[tuple[Check, str, str]]] = (
@@ -312,12 +454,18 @@ BROKEN: Final[Sequence[tuple[Check, str, str]]] = (
     (arrows, "troth_server.listener", "from . import operator"),
     (arrows, "troth_server.cli", "from . import operator"),
     (arrows, "troth_server.storage.sqlite", "from troth_protocol.keys import SigningKey"),
+    (arrows, "troth_server.storage.sqlite", "def late():\n    from troth_server.backup import take"),
+    (arrows, "troth_server.shred", "from troth_protocol import primitives"),
+    (arrows, "troth_server.erasure.proof", "from troth_protocol import primitives"),
     (arrows, "troth_client.messenger", "import apsw"),
     (arrows, "troth_client.vault.store", "from troth_protocol import session"),
     (arrows, "troth_client.tui.app", "from troth_protocol.keys import SigningKey"),
     (arrows, "troth_client.driver", "from troth_server.listener import Listener"),
     (one_door, "troth_protocol.keys", "from nacl import bindings"),
     (one_door, "troth_client.cli", "def verb():\n    import cryptography"),
+    (one_way_out, "troth_client.routes.wire", "await connect('wss://relay.example', proxy=None)"),
+    (one_way_out, "troth_client.routes.socks", "loop.getaddrinfo(host, port)"),
+    (one_way_out, "troth_client.driver", "socket.socket()"),
     (core_is_pure, "troth_protocol.session", "import random"),
     (core_is_pure, "troth_protocol.session", "import os\nx = os.urandom(12)"),
     (core_is_pure, "troth_server.connection", "async def receive(): ..."),
@@ -348,11 +496,11 @@ def test_a_breach_is_seen(check: Check, name: str, text: str) -> None:
 def test_what_serves_never_reaches_a_cipher() -> None:
     """From everything a serving relay loads, no chain of imports, early or late, leads to the door."""
     by_name = {module.name: module for module in modules()}
-    reached, left = set(), ["troth_server.listener", "troth_server.storage.sqlite"]
+    reached, left = set(), ["troth_server.service", "troth_server.storage.sqlite"]
     while left:
         name = left.pop()
         if name not in reached:
             reached.add(name)
             left += [imported for imported, _ in imports(by_name[name])] if name in by_name else []
-    assert "troth_server.storage.writer" in reached
+    assert {"troth_server.listener", "troth_server.page_text", "troth_server.storage.writer"} <= reached
     assert not {name for name in reached if name == DOOR or name.partition(".")[0] in CIPHERS}

@@ -17,22 +17,25 @@ from troth_protocol.keys import DhPrivateKey, KemPrivateKey, SigningKey
 from troth_protocol.manifest import Device, Manifest
 from troth_protocol.prekeys import PrekeySecrets
 from troth_protocol.token import MailboxEpoch
-from troth_protocol.wire import requests
+from troth_protocol.wire import requests, rights
 from troth_protocol.wire.answers import Answer, Counts, Error, Ok
 
+from . import refusals
 from .events import OwnerConnected, Reference, Step, What
-from .journal import Journal
+from .journal import PEER_KEY, Journal
 from .records import Account, Generation, OwnCard
 
 EPOCH_LIFE: Final = 2 * token.EPOCH_SECONDS
 """Tokens are issued under a key for 30 days and stay good for 30 more. [R-10.2-3]"""
 PAGES: Final = prekeys.BATCH // wire.MAX_LEAVES_PER_REQUEST
-WINDOW: Final = 32
-"""Envelopes the relay may send ahead of our acknowledgement."""
+WINDOW: Final = wire.MAX_WINDOW
+"""Envelopes the relay may send ahead of our acknowledgement: as many as are saved in one transaction."""
 _NOT_PUBLISHED: Final = bytes(32)
+_HARDLY_LIVE: Final = 86_400
+"""Seconds a token key must have left to be put again: a relay refuses one that its own clock calls expired."""
 
 
-def found(journal: Journal, name: str, relay: RelayAddress) -> None:
+def found(journal: Journal, name: str, relay: RelayAddress, invite: bytes) -> None:
     """Make every key of a new account, its manifest, first prekeys and recovery address."""
     draw, now = journal.randomness.draw, journal.now
     root, signing = SigningKey.generate(journal.randomness), SigningKey.generate(journal.randomness)
@@ -43,7 +46,7 @@ def found(journal: Journal, name: str, relay: RelayAddress) -> None:
     journal.set_account(
         Account(
             name, root, signing, identity, kem, device.id, signed, relay, draw(32), draw(32), (epoch,),
-            rotated=True, registered=False, drained=0, next_item=0,
+            rotated=True, registered=False, drained=0, next_item=0, invite=invite,
         )
     )  # fmt: skip
     new_generation(journal)
@@ -95,8 +98,8 @@ def new_generation(journal: Journal) -> None:
     journal.generations.put(u64(number), fresh)
 
 
-def renew(journal: Journal) -> None:
-    """Renew manifest, prekeys and token key when due; erase private prekeys past their time. [R-13.1-9]"""
+def renew(journal: Journal, due: int) -> None:
+    """Renew manifest, prekeys, token key; erase private prekeys whose time is over by ``due``. [R-13.1-9] [R-13.4-2]"""
     account, now = journal.account, journal.now
     ours = own_manifest(account)
     latest = newest(journal)
@@ -113,7 +116,7 @@ def renew(journal: Journal) -> None:
     for key, old in list(journal.generations.items()):
         if old.replaced is not None:
             erase_at = max(old.expires, old.replaced) + prekeys.KEEP_PRIVATE
-            if now >= erase_at and account.drained >= erase_at:
+            if due >= erase_at and account.drained >= erase_at:
                 journal.generations.delete(key)
 
 
@@ -156,6 +159,11 @@ def link(account: Account, card: OwnCard) -> str:
     return Card(account.relay, card.lookup, card.key, account.fingerprint, card.capability).link()
 
 
+def erase(journal: Journal) -> None:
+    """Have our relay forget our mailbox and all it holds of us; the answer is told with ERASED."""
+    journal.ask(Reference(Step.ERASE), rights.Erase())
+
+
 def connected(journal: Journal, event: OwnerConnected) -> None:
     """Make the mailbox if the relay has none, then prove that it is ours. [R-10.1-3]"""
     account = journal.account
@@ -163,7 +171,7 @@ def connected(journal: Journal, event: OwnerConnected) -> None:
     if not account.registered:
         epoch = account.epochs[-1]
         stored = ownership.stored(account.owner_secret)
-        create = requests.Create(account.mailbox, stored, epoch.key, epoch.expires)
+        create = requests.Create(account.mailbox, stored, epoch.key, epoch.expires, account.invite)
         journal.ask(Reference(Step.CREATE), create)
     client_nonce = journal.randomness.draw(ownership.NONCE_SIZE)
     proof = ownership.prove(
@@ -184,8 +192,9 @@ def publish(journal: Journal) -> None:
 def _wanted(journal: Journal) -> Iterator[tuple[Reference, requests.Request]]:
     account, latest = journal.account, newest(journal)
     if not account.rotated:
-        epoch = account.epochs[-1]
-        yield Reference(Step.ROTATE, epoch.key), requests.Rotate(epoch.key, epoch.expires)
+        for epoch in account.epochs:  # oldest first: one that the relay has already is left as it is
+            if epoch.expires > journal.now + _HARDLY_LIVE:
+                yield Reference(Step.ROTATE, epoch.key), requests.Rotate(epoch.key, epoch.expires)
     if latest.pages < PAGES:
         _, leaves = prekeys.make_batch(latest.secrets.one_time)
         for page in range(latest.pages, PAGES):
@@ -205,10 +214,32 @@ def _wanted(journal: Journal) -> Iterator[tuple[Reference, requests.Request]]:
                 Reference(Step.PUBLISH, card.lookup, latest.hash),
                 requests.Publish(card.lookup, capability, card.uses, latest.secrets.batch, bundle),
             )
-    for _, peer in journal.peers.items():
-        if peer.spare != bytes(32) and not peer.spare_registered:
-            registered = requests.Spares(add=(token.capability_hash(peer.spare),))
-            yield Reference(Step.SPARES, peer.key, peer.spare), registered
+    waiting = [peer for _, peer in journal.peers.items() if peer.spare != bytes(32) and not peer.spare_registered]
+    for start in range(0, len(waiting), wire.MAX_SPARES_PER_REQUEST):
+        some = waiting[start : start + wire.MAX_SPARES_PER_REQUEST]
+        whose, spares = b"".join(peer.key for peer in some), b"".join(peer.spare for peer in some)
+        hashes = tuple(token.capability_hash(peer.spare) for peer in some)
+        yield Reference(Step.SPARES, whose, spares), requests.Spares(add=hashes)
+    yield from refusals.wanted(journal)
+
+
+def _replenish(journal: Journal, left: int) -> None:
+    """New leaves where few are left; where none is, the relay may have been restored: everything again. [R-13.2-5]"""
+    if newest(journal).pages < PAGES or left >= prekeys.REPLENISH_BELOW:
+        return
+    if left == 0:
+        journal.set_account(replace(journal.account, rotated=False))
+        for key, peer in list(journal.peers.items()):
+            journal.peers.put(key, replace(peer, spare_registered=False))
+    new_generation(journal)
+    publish(journal)
+
+
+def _spares_registered(journal: Journal, reference: Reference) -> None:
+    for place in range(len(reference.about) // PEER_KEY):
+        peer = journal.peers.get(reference.about[place * PEER_KEY : (place + 1) * PEER_KEY])
+        if peer is not None and peer.spare == reference.state[place * 32 : (place + 1) * 32]:
+            journal.peers.put(peer.key, replace(peer, spare_registered=True))
 
 
 def answered(journal: Journal, reference: Reference, answer: Answer) -> None:
@@ -222,9 +253,9 @@ def answered(journal: Journal, reference: Reference, answer: Answer) -> None:
         return
     match reference.step:
         case Step.CREATE:
-            journal.set_account(replace(account, registered=True))
+            journal.set_account(replace(account, registered=True, invite=b""))
         case Step.PROVE:
-            journal.set_account(replace(account, registered=True))
+            journal.set_account(replace(account, registered=True, invite=b""))
             publish(journal)
             journal.ask(Reference(Step.COUNT), requests.Count())
             journal.ask(Reference(Step.FETCH), requests.Fetch(WINDOW))
@@ -244,13 +275,13 @@ def answered(journal: Journal, reference: Reference, answer: Answer) -> None:
         case Step.UNPUBLISH:
             journal.cards.delete(reference.about)
         case Step.SPARES:
-            peer = journal.peers.get(reference.about)
-            if peer is not None and peer.spare == reference.state:
-                journal.peers.put(peer.key, replace(peer, spare_registered=True))
-        case Step.COUNT:
-            full = newest(journal).pages == PAGES
-            if full and isinstance(answer, Counts) and answer.leaves < prekeys.REPLENISH_BELOW:
-                new_generation(journal)
-                publish(journal)
+            _spares_registered(journal, reference)
+        case Step.REFUSE:
+            refusals.answered(journal, reference)
+            publish(journal)
+        case Step.ERASE:
+            journal.notify(What.ERASED)
+        case Step.COUNT if isinstance(answer, Counts):
+            _replenish(journal, answer.leaves)
         case _:
             pass

@@ -7,12 +7,12 @@ passphrase comes from a prompt, ``TROTH_PASSPHRASE_FILE`` or a file descriptor, 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import getpass
+import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         help="where to read the passphrase",
     )
     main = _Parser(prog="troth", parents=[common], description="End-to-end encrypted messaging. No verb: the window.")
+    main.add_argument("--plain", action="store_true", help="without a verb: lines instead of the window")
     verbs = main.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
@@ -74,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--script", action="store_true", help="print a scripted conversation and exit; needs no terminal")
     init = verb("init", "make an account on a relay")
     init.add_argument("--relay", required=True, metavar="LINK", help="the troth-relay: link its operator gave you")
+    init.add_argument("--route", action="append", default=[], metavar="ROUTE", help="go by this proxy or forwarder")
+    init.add_argument("--proxies-only", action="store_true", help="never go direct, not even now")
     init.add_argument("--name", default="", help="what you call yourself, told to contacts only")
     card = verb("card", "a link by which one person can write to you first")
     card.add_argument("--uses", type=int, default=1, metavar="N", help="for N people instead of one (at most 100)")
@@ -97,15 +100,90 @@ def parser() -> argparse.ArgumentParser:
     receive.add_argument("--follow", action="store_true", help="stay connected")
     history = verb("history", "a conversation")
     history.add_argument("contact", metavar="CONTACT")
+    history.add_argument("--ids", action="store_true", help="with the start of each message's id")
     history.add_argument("--limit", type=int, default=100, metavar="N", help="the newest N lines (100)")
     verify = verb("verify", "the safety number to compare with a contact")
     verify.add_argument("contact", metavar="CONTACT")
     marking = verify.add_mutually_exclusive_group()
     marking.add_argument("--mark", action="store_true", help="it was compared and is the same")
     marking.add_argument("--unmark", action="store_true", help="it was not compared after all")
+    verify.add_argument(
+        "--accept-change", action="store_true", help="their changed keys were read about; write to them"
+    )
+    _chat(verb)
+    _routes(verb("routes", "ways to the relay: direct, by proxies, by a forwarder"), common)
+    _leave(
+        verb("account", "export or erase everything held about you"),
+        verb("profile", "the files on this device"),
+        common,
+    )
     vector = verb("vector", "carry out a test vector and print its outcome as JSON; needs no account")
     vector.add_argument("file", metavar="FILE", type=Path, help="a file of tests/vectors")
     return main
+
+
+_Verb = Callable[[str, str], argparse.ArgumentParser]
+
+
+def _chat(verb: _Verb) -> None:
+    """Verbs about messages that are there, and about a conversation as a whole."""
+    for name, text, more in (
+        ("reply", "answer one message", "text"),
+        ("edit", "change a text of yours on both sides", "text"),
+        ("delete", "take a text of yours back on both sides", ""),
+        ("react", "put one sign under a message", "sign"),
+        ("resend", "send a text that failed again", ""),
+        ("withdraw", "forget a text that waits and was not encrypted yet", ""),
+    ):
+        about = verb(name, text)
+        about.add_argument("contact", metavar="CONTACT")
+        about.add_argument("message", metavar="MESSAGE", help="`last`, or the start of its id (troth history --ids)")
+        if more:
+            about.add_argument(more, metavar=more.upper(), nargs="?" if more == "sign" else None)
+        if name == "react":
+            about.add_argument("--remove", action="store_true", help="take yours away")
+        if name == "delete":
+            about.add_argument("--here", action="store_true", help="erase it on this device only, whoever wrote it")
+    expire = verb("expire", "after what time new texts disappear on both sides")
+    expire.add_argument("contact", metavar="CONTACT")
+    expire.add_argument("time", metavar="TIME", nargs="?", help="off, or 30s to 4w; without it, what is set")
+    receipts = verb("receipts", "whether contacts are told that their texts have arrived (off)")
+    receipts.add_argument("switch", choices=("on", "off"))
+    receipts.add_argument("contact", metavar="CONTACT", nargs="?", help="one contact; without it, all others")
+    search = verb("search", "messages with all these words, newest first")
+    search.add_argument("words", metavar="WORD", nargs="+", help="words or beginnings of words")
+    search.add_argument("--in", dest="within", metavar="CONTACT", help="in one conversation")
+    search.add_argument("--limit", type=int, default=50, metavar="N", help="at most N (50)")
+    verb("block", "take from a contact every means to write to you").add_argument("contact", metavar="CONTACT")
+    verb("unblock", "let a blocked contact write again").add_argument("contact", metavar="CONTACT")
+
+
+def _leave(account: argparse.ArgumentParser, profile: argparse.ArgumentParser, common: _Parser) -> None:
+    """Verbs that export or erase."""
+    steps = account.add_subparsers(dest="step", metavar="STEP", parser_class=_Parser, required=True)
+    export = steps.add_parser(
+        "export", parents=[common], help="write what is held about you to a new file, without keys"
+    )
+    export.add_argument("file", metavar="FILE", type=Path, help="one JSON object a line, readable by you alone")
+    erase = steps.add_parser("erase", parents=[common], help="erase the account at the relay, then this profile")
+    erase.add_argument("--yes", action="store_true", help="do not ask")
+    here = profile.add_subparsers(dest="step", metavar="STEP", parser_class=_Parser, required=True)
+    local = here.add_parser("erase", parents=[common], help="erase this profile, and leave the account at the relay")
+    local.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _routes(verb: argparse.ArgumentParser, common: _Parser) -> None:
+    steps = verb.add_subparsers(dest="step", metavar="STEP", parser_class=_Parser, required=True)
+    listing = steps.add_parser("list", parents=[common], help="every route and what last came of it")
+    listing.add_argument("--links", action="store_true", help="with their troth-route: links, secrets and all")
+    listing.add_argument("--qr", action="store_true", help="also as QR codes")
+    add = steps.add_parser("add", parents=[common], help="add a route")
+    add.add_argument("link", metavar="ROUTE", help="a troth-route: link, socks5h://, http://, tunnel:// or pt+obfs4://")
+    test = steps.add_parser("test", parents=[common], help="try routes now")
+    test.add_argument("numbers", metavar="N", type=int, nargs="*", help="which (all); 0 is the direct one")
+    steps.add_parser("remove", parents=[common], help="remove a route").add_argument("number", metavar="N", type=int)
+    only = steps.add_parser("only-proxies", parents=[common], help="never go direct, names included")
+    only.add_argument("switch", choices=("on", "off"))
 
 
 def passphrase(options: argparse.Namespace, *, new: bool) -> str:
@@ -130,6 +208,9 @@ def passphrase(options: argparse.Namespace, *, new: bool) -> str:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, carry out, and give the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is shown its number
     options = parser().parse_args(arguments)
     output = Output(as_json=getattr(options, "json", False), quiet=getattr(options, "quiet", False))
     try:
@@ -157,8 +238,14 @@ def _dispatch(options: argparse.Namespace, output: Output) -> int:
         from . import vector
 
         return vector.run(options.file)
+    import asyncio  # after the verbs that need neither it nor a vault
+
     from . import verbs
 
+    if options.verb == "profile":
+        return verbs.erase_profile(profile, options, output)
+    if options.verb is None and not (profile / "vault.key").exists() and sys.stdin.isatty() and not options.plain:
+        return asyncio.run(verbs.first_run(profile))
     if options.verb == "init":
         return asyncio.run(verbs.init(profile, passphrase(options, new=True), options, output))
     return asyncio.run(verbs.carry_out(profile, passphrase(options, new=False), options, output))

@@ -15,7 +15,7 @@ from troth_protocol.pairing import Pair, initiate
 from troth_protocol.wire import Code, requests
 from troth_protocol.wire.answers import Answer, Bundle, Error
 
-from . import account, outbox
+from . import account, chats, outbox
 from .events import Accept, Add, Decline, EraseMessages, SetVerified, What
 from .journal import Journal
 from .records import Contact, Flight, Peer, Standing
@@ -45,12 +45,16 @@ def adopt_name(journal: Journal, contact: Contact) -> Contact:
 
 
 def add(journal: Journal, event: Add) -> None:
-    """Keep the card and fetch the bundle behind it; nothing of ours goes out before it is verified."""
+    """Keep the card and fetch the bundle behind it; nothing of ours goes out before it is verified.
+
+    A card of somebody who is a contact starts a new session if no token to write to them is left. [R-13.5-2]
+    """
     card = event.card
     if card.fingerprint == journal.account.fingerprint:
         raise UserError("this is your own card")
     known = journal.contacts.get(card.fingerprint)
-    if known is not None and known.standing is Standing.ACTIVE:
+    stranded = known is not None and known.standing is Standing.ACTIVE and _stranded(journal, card.fingerprint)
+    if known is not None and known.standing is Standing.ACTIVE and not stranded:
         raise UserError("this person is a contact already")
     if known is not None and known.standing is Standing.REQUEST:
         raise UserError("this person has written already: accept the request")
@@ -59,9 +63,17 @@ def add(journal: Journal, event: Add) -> None:
         card.fingerprint, name, known.claimed if known else "", Standing.ADDING, verified=False, stale=False,
         since=journal.now, history=known.history if known else History(), card=card.link(),
     )  # fmt: skip
+    if known is not None and stranded:
+        fresh = replace(known, name=name or known.name, standing=Standing.ADDING, card=card.link())
     journal.contacts.put(card.fingerprint, fresh)
     fetch(journal, fresh)
     journal.notify(What.CONTACT, card.fingerprint)
+
+
+def _stranded(journal: Journal, fingerprint: bytes) -> bool:
+    """Whether a contact, not blocked, cannot be written to: as after each has blocked and unblocked the other."""
+    peers = [key for key, _ in journal.peers.group(fingerprint)]
+    return not chats.held(journal, fingerprint) and not any(journal.tokens.count(key) for key in peers)
 
 
 def fetch(journal: Journal, contact: Contact) -> None:
@@ -96,6 +108,7 @@ def _start(journal: Journal, contact: Contact, card: Card, answer: Bundle) -> Co
     opened = open_bundle(card.key, card.lookup, card.fingerprint, answer.bundle)
     opened.manifest.check_time(journal.now)
     history = contact.history.check_served(opened.manifest)
+    chats.note_keys(journal, opened.manifest)
     leaves = (*answer.leaves, None)
     # The first device only: relays deliver first messages to slot 0 until linking is built (SPEC.md section 18.7).
     _start_device(journal, card, opened.manifest, opened.manifest.devices[0], opened.entries[0], leaves[0], 0)
@@ -161,7 +174,10 @@ def announce(journal: Journal, fingerprint: bytes) -> None:
 
 
 def decline(journal: Journal, event: Decline) -> None:
-    """Erase what a stranger sent and every key made for them; what else they send is dropped unseen."""
+    """Erase what a stranger sent and every right between us; what else they send is dropped unseen.
+
+    The session stays, without a use: should we write to them one day, theirs and ours have crossed, and theirs may win.
+    """
     contact = journal.contact(event.contact)
     if contact.standing is not Standing.REQUEST:
         raise NotReady("there is no open request from this person")
@@ -170,7 +186,6 @@ def decline(journal: Journal, event: Decline) -> None:
             journal.nonces.delete(nonce)
         for token, _expires in list(journal.tokens.group(key)):
             journal.tokens.delete(token)
-        journal.peers.delete(key)
     journal.remember(EraseMessages(contact.fingerprint))
     declined = replace(contact, standing=Standing.DECLINED, name="", claimed="")
     journal.contacts.put(contact.fingerprint, declined)

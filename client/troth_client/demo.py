@@ -34,6 +34,7 @@ from .driver import Driver
 from .events import Accept, Add, MessageState, Notify, Save, SendText, What
 from .messenger import Messenger
 from .records import Standing
+from .routes.dial import ANYWHERE
 from .routes.direct import Direct
 from .routes.route import Route
 from .tui.relay_panel import EventLine, MailboxLine
@@ -107,8 +108,8 @@ async def stage(*, other_route: Route | None = None) -> AsyncIterator[Stage]:
         served = load(config.certificate, config.certificate_key)
         try:
             async with Listener(config, store, ledger, served, sock=sock, on_event=eyes.saw):
-                you = _account(vaults, base / "you", "You", relay, Direct())
-                other = _account(vaults, base / "other", OTHER, relay, other_route or Direct())
+                you = _account(vaults, base / "you", "You", relay, Direct(ANYWHERE))
+                other = _account(vaults, base / "other", OTHER, relay, other_route or Direct(ANYWHERE))
                 tasks += [asyncio.create_task(you.run()), asyncio.create_task(other.run())]
                 await wait_until(lambda: you.online and other.online, you, other)
                 try:

@@ -14,6 +14,7 @@ from .cli import Output
 from .demo import OTHER, Stage, introduce, stage, wait_until
 from .driver import Driver
 from .events import MessageState, Notify, SendText, What
+from .routes.dial import ANYWHERE
 from .routes.direct import Direct
 from .routes.route import KeyCheck, Wire
 
@@ -62,6 +63,11 @@ class _ShuffledWire:
     def tls_key(self) -> bytes:
         return self._inner.tls_key
 
+    @property
+    def date(self) -> int | None:
+        """The inner wire's."""
+        return self._inner.date
+
     async def send(self, frame: bytes) -> None:
         await self._inner.send(frame)
 
@@ -89,7 +95,7 @@ class Shuffled:
 
     async def connect(self, relay: RelayAddress, check: KeyCheck) -> Wire:
         """Open a connection; PinMismatch or NetworkError."""
-        return _ShuffledWire(await Direct().connect(relay, check), self)
+        return _ShuffledWire(await Direct(ANYWHERE).connect(relay, check), self)
 
 
 @dataclass(slots=True)

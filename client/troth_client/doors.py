@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from troth_protocol.card import RelayAddress
-from troth_protocol.errors import Expired, NetworkError, PinMismatch, TrothError
+from troth_protocol.errors import ClockSkew, Expired, NetworkError, PinMismatch, TrothError
 from troth_protocol.ledger import TlsMode
 from troth_protocol.wire import answers, requests
 
@@ -15,6 +15,8 @@ from .lanes import Line
 from .messenger import relay_fingerprint
 from .records import KnownRelay
 from .routes.route import KeyCheck, Route
+
+DAY: Final = 86_400
 
 
 class Books(Protocol):
@@ -34,6 +36,7 @@ class Doors:
         self._route = route
         self._books = books
         self._clock = clock
+        self._behind: dict[bytes, int] = {}
 
     async def open(self, relay: RelayAddress) -> tuple[Line, answers.Welcome]:
         """A line that has said hello, over a TLS key the relay's descriptor names. [R-12.3-1] [R-12.3-2]"""
@@ -56,13 +59,24 @@ class Doors:
             return await self._pinned(relay)
 
     async def _pinned(self, relay: RelayAddress) -> Line:
+        return Line(await self._route.connect(relay, self.check(relay)))
+
+    def check(self, relay: RelayAddress) -> KeyCheck:
+        """What the relay's signed descriptor says of its key; NetworkError, ClockSkew or Expired."""
         known = self._books.relay(relay.fingerprint)
         if known is None:
             raise NetworkError("the relay's ledger has not been read")
-        descriptor = known.ledger.pinned(int(self._clock()))
-        if descriptor.mode is not TlsMode.PIN:
-            raise NetworkError("this relay's TLS key is not pinned; this version of troth needs that")
-        return Line(await self._route.connect(relay, KeyCheck(frozenset(descriptor.pins))))
+        try:
+            descriptor = known.ledger.pinned(int(self._clock()))
+        except Expired:
+            days = round(self._behind.get(relay.fingerprint, 0) / DAY)
+            if days:
+                way = "behind" if days > 0 else "ahead of"
+                raise ClockSkew(f"this machine's clock is {abs(days)} days {way} the relay's: set it right") from None
+            raise
+        if descriptor.mode is TlsMode.WEBPKI:
+            return KeyCheck(None, tuple(descriptor.hosts), web=True)
+        return KeyCheck(frozenset(descriptor.pins), tuple(descriptor.hosts))
 
     async def _greet(self, line: Line, relay: RelayAddress) -> answers.Welcome:
         """Say hello. A ledger that is shorter than before is not believed, a longer one is read. [R-12.1-3]"""
@@ -78,7 +92,10 @@ class Doors:
 
     async def read_ledger(self, relay: RelayAddress) -> None:
         """Read a relay's ledger from where we stand, over any TLS key: the entries carry their own proof."""
-        line = Line(await self._route.connect(relay, KeyCheck(None)))
+        known = self._books.relay(relay.fingerprint)
+        descriptor = known.ledger.descriptor if known is not None else None
+        also = tuple(descriptor.hosts) if descriptor is not None else ()
+        line = Line(await self._route.connect(relay, KeyCheck(None, also)))
         try:
             await line.hello()
             while True:
@@ -91,6 +108,14 @@ class Doors:
                     raise PinMismatch(relay.fingerprint.hex()[:16], relay_fingerprint(page.operator).hex()[:16])
                 self._books.handle(LedgerRead(relay, page.operator, page.length, page.entries))
                 if not page.entries or since + len(page.entries) >= page.length:
+                    self._compare_clocks(relay, line)
                     return
         finally:
             await line.wire.close()
+
+    def _compare_clocks(self, relay: RelayAddress, line: Line) -> None:
+        """The relay's time counts only where its key is one that its operator has signed, in date or not."""
+        known, date = self._books.relay(relay.fingerprint), line.wire.date
+        descriptor = known.ledger.descriptor if known is not None else None
+        if date is not None and descriptor is not None and line.wire.tls_key in descriptor.pins:
+            self._behind[relay.fingerprint] = date - int(self._clock())

@@ -7,67 +7,75 @@ back whoever watches.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from troth_protocol.card import RelayAddress
-from troth_protocol.errors import NetworkError, StorageError, TrothError, TrustError
+from troth_protocol.errors import NetworkError, StorageError, TimedOut, TrothError, TrustError
 from troth_protocol.primitives import Randomness
-from troth_protocol.wire import answers
 
+from .again import insist
 from .doors import Doors
 from .events import (
     Acknowledge,
     Ask,
-    Change,
     Effect,
+    EraseAccount,
     Event,
     MakeCard,
+    MessageKey,
     Notify,
     OwnerConnected,
     OwnerLost,
     Save,
     Submit,
-    SubmitFailed,
-    Submitted,
     Tick,
     What,
 )
-from .lanes import Lane
 from .messenger import Messenger
+from .outcome import outcome
+from .overview import contact_views
 from .owner import OwnerLine
+from .pacing import pause
 from .records import KnownRelay
+from .route_desk import RouteDesk
 from .routes.route import Route
+from .steady import Steady
+from .submissions import Submissions
 from .vault.store import Vault
-from .views import ContactView, MessageView, contact_view
+from .views import ContactView, Hit, MessageView
 
 TICK_SECONDS: Final = 1.0
-BACKOFF: Final = (1, 2, 5, 10, 30, 60)
-"""Seconds before the next attempt to reach our relay, each with up to half of it in jitter."""
 
 
 class Driver:
     """One open account at work."""
 
     def __init__(
-        self, vault: Vault, randomness: Randomness, route: Route, *, clock: Callable[[], float] = time.time
+        self,
+        vault: Vault,
+        randomness: Randomness,
+        route: Route,
+        *,
+        routes: RouteDesk | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._vault = vault
         self._randomness = randomness
         self._clock = clock
+        self._steady = Steady(clock)
         self._doors = Doors(route, self, clock)
-        self._messenger = Messenger.load(vault.load(), randomness)
+        self._messenger = Messenger.load(vault.load(), randomness, vault)
         self._watchers: list[Callable[[Notify], None]] = []
-        self._lanes: dict[bytes, Lane] = {}
+        self._submissions = Submissions(self._doors.open, self.handle, self._report)
         self._owner: OwnerLine | None = None
-        self._online = self._broken = False
-        self._in_flight = 0
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._online = self._reached = self._broken = False
         self.last_failure: TrothError | None = None
+        self.routes = routes
+        if routes is not None:
+            routes.tell = self._tell
 
     # Events in, effects out.
 
@@ -75,42 +83,37 @@ class Driver:
         """Handle events as one transaction on disk, then carry out what follows; TrothError changes nothing."""
         if self._broken:
             raise StorageError("the vault could not be read again after a failure: start troth anew")
-        effects: list[Effect] = []
         try:
             for event in events:
-                effects += self._messenger.handle(event, int(self._clock()))
+                self._messenger.take(event, int(self._clock()))
         finally:
-            self._perform(effects)
+            self._perform(self._messenger.effects())
 
-    def _perform(self, effects: Iterable[Effect]) -> None:
-        changes: list[Change] = []
-        rest: list[Effect] = []
-        for effect in effects:
-            if isinstance(effect, Save):
-                changes += effect.changes
-            else:
-                rest.append(effect)
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        changes = tuple(change for effect in effects if isinstance(effect, Save) for change in effect.changes)
         if changes:
             try:
-                self._vault.apply(tuple(changes))  # [R-13.1-1] [R-13.1-3]
+                self._vault.apply(changes)  # [R-13.1-1] [R-13.1-3]
             except StorageError:
                 # Memory is ahead of the disk now: go back to what is on the disk, and send nothing.
                 self._broken = True
-                self._messenger = Messenger.load(self._vault.load(), self._randomness)
+                self._messenger = Messenger.load(self._vault.load(), self._randomness, self._vault)
                 self._broken = False
                 raise
-        for effect in rest:
+        for effect in effects:
             if isinstance(effect, Submit):
-                self._in_flight += 1
-                self._settled.clear()
-                self._lane(effect.relay).put(effect.reference, effect.request)
+                self._submissions.put(effect)
             elif isinstance(effect, Ask | Acknowledge):
                 if self._owner is not None:
                     self._owner.put(effect)
             elif isinstance(effect, Notify):
                 self._online = effect.what is What.ONLINE or (self._online and effect.what is not What.OFFLINE)
-                for watcher in tuple(self._watchers):
-                    watcher(effect)
+                self._reached = self._reached or self._online
+                self._tell(effect)
+
+    def _tell(self, note: Notify) -> None:
+        for watcher in tuple(self._watchers):
+            watcher(note)
 
     async def do(self, event: Event) -> None:
         """Carry out what a person asked; TrothError, and saved when this returns."""
@@ -134,14 +137,13 @@ class Driver:
         failures = 0
         try:
             while True:
+                self._reached = False
                 try:
                     await self.fetch()
-                    failures = 0
                 except TrothError as error:
                     self._report(error)
-                delay = BACKOFF[min(failures, len(BACKOFF) - 1)]
-                failures += 1
-                await asyncio.sleep(delay * (1 + random.random() / 2))  # noqa: S311 (jitter, not a secret)
+                failures = 0 if self._reached else failures + 1
+                await asyncio.sleep(pause(failures, self.last_failure, random.random()))  # noqa: S311 (jitter, not a secret)
         finally:
             ticking.cancel()
             await self.close()
@@ -150,16 +152,22 @@ class Driver:
         """Keep the last failure and tell whoever watches."""
         self.last_failure = error
         alarm = isinstance(error, TrustError | StorageError)
-        for watcher in tuple(self._watchers):
-            watcher(Notify(What.ALARM if alarm else What.OFFLINE, None, str(error), error.code))
+        self._tell(Notify(What.ALARM if alarm else What.OFFLINE, None, str(error), error.code))
 
     async def _tick(self) -> None:
         while True:
             try:
-                self.handle(Tick())
+                self.handle(Tick(self._steady.due()))
+                self.fade()
             except TrothError as error:
                 self._report(error)
             await asyncio.sleep(TICK_SECONDS)
+
+    def fade(self) -> None:
+        """Erase what has had its time, and every copy of what was erased. [R-13.4-1] [R-13.4-2]"""
+        for contact in self._vault.fade(self._steady.due()):
+            self._tell(Notify(What.ALTERED, contact))
+        self._vault.tidy()
 
     async def fetch(self, *, until_drained: bool = False) -> None:
         """Connect, prove the mailbox, read what comes; returns when the connection ends, or once drained if asked."""
@@ -174,39 +182,20 @@ class Driver:
             await owner.close()
             self.handle(OwnerLost())
 
-    # Any relay.
-
-    def _lane(self, relay: RelayAddress) -> Lane:
-        lane = self._lanes.get(relay.fingerprint)
-        if lane is None:
-            lane = Lane(lambda: self._doors.open(relay), self._submitted, self._submit_failed)
-            self._lanes[relay.fingerprint] = lane
-        return lane
-
-    def _submitted(self, reference: bytes, answer: answers.Answer) -> None:
-        self._land(Submitted(reference, answer))
-
-    def _submit_failed(self, reference: bytes, error: TrothError) -> None:
-        self._report(error)
-        self._land(SubmitFailed(reference))
-
-    def _land(self, event: Submitted | SubmitFailed) -> None:
-        try:
-            self.handle(event)
-        except TrothError as error:  # nothing was noted: the same bytes go again
-            self._report(error)
-        self._in_flight -= 1
-        if self._in_flight == 0:
-            self._settled.set()
-
     async def settle(self, seconds: float) -> None:
-        """Wait until everything submitted has its answer, ``seconds`` at most."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), seconds)
+        """Wait until everything submitted has its answer, ``seconds`` at most; if it has not, that is a failure."""
+        if not await self._submissions.settle(seconds):
+            self.last_failure = TimedOut(f"the relay did not answer within {seconds:g} s")
+
+    async def test_routes(self, numbers: Sequence[int]) -> None:
+        """Try routes against our own relay, all if none is named; the results are in ``routes.status()``."""
+        relay = self._messenger.own.relay
+        if self.routes is not None:
+            await self.routes.test(numbers, relay, self._doors.check(relay))
 
     async def read_ledger(self, relay: RelayAddress) -> None:
-        """Read a relay's ledger; NetworkError, or TrustError if it is not the relay the link named."""
-        await self._doors.read_ledger(relay)
+        """Read a relay's ledger; NetworkError, or TrustError if it is not the relay the link named. [R-19.3-6]"""
+        await insist(lambda: self._doors.read_ledger(relay))
 
     def relay(self, fingerprint: bytes) -> KnownRelay | None:
         """What we hold of a relay's ledger."""
@@ -223,9 +212,9 @@ class Driver:
 
     async def close(self) -> None:
         """Close every connection."""
-        for lane in self._lanes.values():
-            await lane.close()
-        self._lanes.clear()
+        await self._submissions.close()
+        if self.routes is not None:
+            await self.routes.chooser.close()
 
     # What a window or a command shows.
 
@@ -233,6 +222,11 @@ class Driver:
     def own_name(self) -> str:
         """The name we give ourselves."""
         return self._messenger.own.name
+
+    @property
+    def own_relay(self) -> RelayAddress:
+        """Where our mailbox is."""
+        return self._messenger.own.relay
 
     @property
     def own_fingerprint(self) -> bytes:
@@ -248,25 +242,36 @@ class Driver:
         return self._messenger.waits(fingerprint)
 
     def contacts(self) -> list[ContactView]:
-        """All contacts, the one with the newest message first."""
-        views = []
-        for contact in self._messenger.contacts():
-            fingerprint = contact.fingerprint
-            epoch, queued = self._messenger.epoch(fingerprint), self._messenger.queued(fingerprint)
-            views.append(contact_view(contact, epoch, queued, self._vault.counts(fingerprint)))
-        return sorted(views, key=lambda view: -view.last)
+        """All contacts: those with something unread first, then the one with the newest message."""
+        return contact_views(self._messenger, self._vault)
 
-    def history(self, contact: bytes, *, before: int | None = None, limit: int = 100) -> list[MessageView]:
-        """Up to ``limit`` messages before row ``before``, oldest first."""
-        return self._vault.history(contact, before, limit)
+    def history(
+        self, contact: bytes, *, before: int | None = None, after: int | None = None, limit: int = 100
+    ) -> list[MessageView]:
+        """Up to ``limit`` messages, oldest first: the newest, the newest before a row, or the oldest after one."""
+        return self._vault.history(contact, before, limit, after=after)
+
+    def message(self, contact: bytes, key: MessageKey) -> MessageView | None:
+        """One message as it is now, or None."""
+        return self._vault.message(contact, key)
 
     def unread(self, contact: bytes) -> list[MessageView]:
         """What came since ``mark_read``, oldest first."""
         return self._vault.unread(contact)
 
-    def mark_read(self, contact: bytes) -> None:
-        """Everything in the conversation has been seen."""
-        self._vault.mark_read(contact)
+    def mark_read(self, contact: bytes, up_to: int | None = None) -> None:
+        """Everything in the conversation, or up to a row, has been seen; what disappears starts to count."""
+        self._vault.mark_read(contact, int(self._clock()), up_to)
+
+    def search(
+        self, words: str, *, contact: bytes | None = None, before: int | None = None, limit: int = 50
+    ) -> list[Hit]:
+        """Messages with all these words or beginnings of words, newest first."""
+        return self._vault.search(words, contact, before, limit)
+
+    def save_draft(self, contact: bytes, text: str) -> None:
+        """Keep what is being written to a contact; an empty one is forgotten."""
+        self._vault.save_draft(contact, text)
 
     def safety_number(self, contact: bytes) -> str:
         """80 digits in 16 groups of 5."""
@@ -276,21 +281,14 @@ class Driver:
         """The link of a new card once our relay holds it; NetworkError."""
         if not self.online:
             raise NetworkError("a card is made while our relay can be reached")
-        made: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        return await outcome(self.watch, lambda: self.handle(MakeCard(uses)), What.CARD)
 
-        def see(note: Notify) -> None:
-            if made.done():
-                return
-            if note.what is What.CARD:
-                made.set_result(note.detail)
-            elif note.what in {What.OFFLINE, What.REFUSED} and note.contact is None:
-                made.set_exception(NetworkError(note.detail or "the connection to our relay is gone"))
+    async def erase_account(self) -> None:
+        """Have our relay erase everything it holds of us; returns once it has, NetworkError if it does not say so."""
+        if not self.online:
+            raise NetworkError("an account is erased while our relay can be reached")
+        await outcome(self.watch, lambda: self.handle(EraseAccount()), What.ERASED)
 
-        end = self.watch(see)
-        try:
-            self.handle(MakeCard(uses))
-            return await asyncio.wait_for(made, 30)
-        except TimeoutError:
-            raise NetworkError("our relay did not take the card in time") from None
-        finally:
-            end()
+    def find(self, contact: bytes, start: str, *, ours: bool | None) -> list[MessageView]:
+        """The two newest messages whose id starts so in hexadecimal, of one side if it matters."""
+        return self._vault.find(contact, start, ours=ours)

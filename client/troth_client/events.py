@@ -1,7 +1,7 @@
 """Everything that goes into the messenger and comes out of it, as frozen values.
 
-Events in: what a person asked (``Add``, ``SendText``...), what a relay answered, time passing. Effects out: one
-``Save`` first, then what leaves this machine, then what a person should be shown.
+Events in: what a person asked (``wishes``, all of them exported here too), what a relay answered, time passing. Effects
+out: one ``Save`` first, then what leaves this machine, then what a person should be shown.
 """
 
 from __future__ import annotations
@@ -10,65 +10,42 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
-from troth_protocol.card import Card, RelayAddress
+from troth_protocol.card import RelayAddress
 from troth_protocol.wire.answers import Answer, Envelope
 from troth_protocol.wire.requests import Request
 
-# What a person asks.
+from .wishes import (
+    Accept,
+    AcknowledgeChange,
+    Add,
+    Block,
+    Decline,
+    DeleteForAll,
+    EditText,
+    EraseAccount,
+    EraseHere,
+    MakeCard,
+    MessageKey,
+    React,
+    Resend,
+    RevokeCard,
+    SendText,
+    SetReceipts,
+    SetTimer,
+    SetVerified,
+    Unblock,
+    Wish,
+    Withdraw,
+)
 
-
-@dataclass(frozen=True, slots=True)
-class Add:
-    """Write to the person behind a card, under a name of our choosing."""
-
-    card: Card
-    name: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SendText:
-    """Send a text; it is queued whatever the network does."""
-
-    contact: bytes = field(repr=False)
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Answer a message request, under a name of our choosing if one is given."""
-
-    contact: bytes = field(repr=False)
-    name: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Decline:
-    """Refuse a message request: forget its keys and texts, and drop whatever else this account sends."""
-
-    contact: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SetVerified:
-    """The safety number was compared."""
-
-    contact: bytes = field(repr=False)
-    verified: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class MakeCard:
-    """Make a contact card for so many uses and publish it."""
-
-    uses: int
-
-
-@dataclass(frozen=True, slots=True)
-class RevokeCard:
-    """Take a card back: its lookup id and capability are erased at our relay."""
-
-    lookup: bytes = field(repr=False)
-
+__all__ = [
+    "Accept", "Acknowledge", "AcknowledgeChange", "Add", "AddMessage", "Arrived", "Ask", "Block", "Change", "Decline",
+    "Delete", "DeleteForAll", "DeleteMessage", "Drained", "EditMessage", "EditText", "Effect", "EraseAccount",
+    "EraseHere", "EraseMessage", "EraseMessages", "Event", "LedgerRead", "MakeCard", "MarkMessage", "MessageKey",
+    "MessageState", "Notify", "OwnerAnswered", "OwnerConnected", "OwnerLost", "Put", "PutReaction", "React",
+    "Reference", "Resend", "RevokeCard", "Save", "SendText", "SetReceipts", "SetTimer", "SetVerified", "Step",
+    "Submit", "SubmitFailed", "Submitted", "Tick", "Unblock", "What", "Wish", "Withdraw",
+]  # fmt: skip
 
 # What the network brings.
 
@@ -134,13 +111,14 @@ class LedgerRead:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time has passed."""
+    """Time has passed; what has expired by the second ``due`` may be erased, by now if None. [R-13.4-2]"""
+
+    due: int | None = None
 
 
 Event: TypeAlias = (
-    Add | SendText | Accept | Decline | SetVerified | MakeCard | RevokeCard | OwnerConnected | OwnerLost
-    | OwnerAnswered | Arrived | Drained | Submitted | SubmitFailed | LedgerRead | Tick
-)  # fmt: skip
+    Wish | OwnerConnected | OwnerLost | OwnerAnswered | Arrived | Drained | Submitted | SubmitFailed | LedgerRead | Tick
+)
 
 
 class Step(Enum):
@@ -155,6 +133,8 @@ class Step(Enum):
     SPARES = "spares"
     COUNT = "count"
     FETCH = "fetch"
+    ERASE = "erase"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,18 +167,28 @@ class Delete:
 
 
 class MessageState(IntEnum):
-    """Where a message in the history stands."""
+    """Where a message in the history stands; the numbers are those of the vault."""
 
     QUEUED = 0
+    """Ours; no relay has it yet."""
     AT_RELAY = 1
+    """Ours; their relay has it on disk."""
     FAILED = 2
+    """Ours; refused for good, and not sent again by itself."""
     RECEIVED = 3
+    """Theirs."""
     NOTICE = 4
+    """Nobody's: something the program says."""
+    DELIVERED = 5
+    """Ours; their client says that it has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddMessage:
-    """Append to a conversation; a second one with the same id from the same side is not shown again."""
+    """Append to a conversation; a second one with the same id from the same side is not shown again.
+
+    ``timer`` is after how many seconds it disappears, 0 never. What was deleted before it came is not added.
+    """
 
     contact: bytes = field(repr=False)
     id: bytes = field(repr=False)
@@ -206,15 +196,58 @@ class AddMessage:
     sent: int
     stored: int
     text: str = field(repr=False)
+    timer: int = 0
+    reply: MessageKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MarkMessage:
-    """A message of ours moved on."""
+    """A message of ours moved on at second ``at``; never backwards. ``why`` says why it failed."""
 
     contact: bytes = field(repr=False)
     id: bytes = field(repr=False)
     state: MessageState
+    at: int = 0
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EditMessage:
+    """New words for a message, unless it has a revision as high, was deleted, or is not there."""
+
+    contact: bytes = field(repr=False)
+    message: MessageKey
+    revision: int
+    edited: int
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessage:
+    """Take the words out of a message for good; kept for a while if the message is not there yet."""
+
+    contact: bytes = field(repr=False)
+    message: MessageKey
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutReaction:
+    """The sign one side has under a message, empty for none: the latest by ``time``; nothing if it is unknown."""
+
+    contact: bytes = field(repr=False)
+    message: MessageKey
+    ours: bool
+    time: int
+    sign: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EraseMessage:
+    """Erase one message."""
+
+    contact: bytes = field(repr=False)
+    message: MessageKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +257,9 @@ class EraseMessages:
     contact: bytes = field(repr=False)
 
 
-Change: TypeAlias = Put | Delete | AddMessage | MarkMessage | EraseMessages
+Change: TypeAlias = (
+    Put | Delete | AddMessage | MarkMessage | EditMessage | DeleteMessage | PutReaction | EraseMessage | EraseMessages
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +306,8 @@ class What(Enum):
     """A message or notice was added to a conversation."""
     STATE = "state"
     """A message of ours moved on."""
+    ALTERED = "altered"
+    """Lines of a conversation were edited, deleted, reacted to, or have disappeared: read the page again."""
     REQUEST = "request"
     """Somebody new wrote; the message waits for a decision."""
     CONTACT = "contact"
@@ -287,6 +324,12 @@ class What(Enum):
     """A relay refused for good; ``detail`` says what."""
     ALARM = "alarm"
     """A check failed in a way a person must know; ``detail`` says which."""
+    CHANGED = "changed"
+    """A contact's keys changed; nothing is sent to them until AcknowledgeChange. ``detail`` is what to read."""
+    ERASED = "erased"
+    """Our relay has erased our mailbox."""
+    ROUTE = "route"
+    """Something about the routes changed; ``detail`` and ``code`` are of the one that failed last, or empty."""
 
 
 @dataclass(frozen=True, slots=True)

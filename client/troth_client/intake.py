@@ -10,7 +10,22 @@ from dataclasses import replace
 from typing import Final
 
 from troth_protocol import content, envelope, handshake, pairing, session
-from troth_protocol.content import Addressed, Content, Profile, Text, TopUp, Unknown
+from troth_protocol.content import (
+    Addressed,
+    Content,
+    Deletion,
+    Edit,
+    Expiring,
+    Expiry,
+    Profile,
+    Reaction,
+    Receipt,
+    Reply,
+    Text,
+    TopUp,
+    Unknown,
+    Words,
+)
 from troth_protocol.encoding import sha256, u64
 from troth_protocol.envelope import FIRST_SIZES, FirstMessage, ReturnAddress
 from troth_protocol.errors import DecryptError, Duplicate, Mismatch, PeerError, SealError, UnknownHeader
@@ -21,8 +36,9 @@ from troth_protocol.token import NONCE_SIZE, capability_hash
 from troth_protocol.wire import Via
 from troth_protocol.wire.answers import Envelope
 
-from . import account, contacts, outbox
-from .events import AddMessage, MessageState, What
+from . import account, chats, contacts, fading, marks, outbox
+from .chats import notice
+from .events import AddMessage, MessageKey, MessageState, What
 from .journal import PEER_KEY, Journal
 from .records import Contact, Generation, Peer, Standing
 
@@ -36,6 +52,7 @@ def arrived(journal: Journal, incoming: Envelope) -> None:
     """Read one envelope; a PeerError leaves everything as it was, and the caller acknowledges it all the same."""
     peer = _peer_of(journal, incoming)
     if peer is not None:
+        _unwanted(journal, peer.fingerprint)
         try:
             pair, frame = pairing.read(peer.pair, incoming.envelope, journal.now)
         except UnknownHeader:
@@ -64,6 +81,14 @@ def _peer_of(journal: Journal, incoming: Envelope) -> Peer | None:
     return None
 
 
+def _unwanted(journal: Journal, fingerprint: bytes) -> None:
+    """Drop what a blocked contact or a declined stranger sends, whatever brought it."""
+    if chats.chat(journal, fingerprint).blocked:
+        raise Duplicate("it is from a blocked contact")  # [R-13.5-1]
+    if journal.contact(fingerprint).standing is Standing.DECLINED:
+        raise Duplicate("this person's request was declined")
+
+
 def _spend(journal: Journal, incoming: Envelope) -> None:
     if incoming.via is Via.TOKEN:
         journal.nonces.delete(incoming.mark[:NONCE_SIZE])
@@ -88,7 +113,7 @@ def _established(journal: Journal, peer: Peer, frame: Frame) -> None:
 
 
 def _keep_tokens(journal: Journal, peer: bytes, tokens: Tokens) -> None:
-    held = sum(1 for _ in journal.tokens.group(peer))
+    held = journal.tokens.count(peer)
     for token in tokens.tokens[: max(0, MOST_TOKENS - held)]:
         if tokens.expires > journal.now:
             journal.tokens.put(peer + token, tokens.expires)
@@ -110,24 +135,30 @@ def _show(journal: Journal, peer: Peer, said: Content) -> None:
         peer = _keep_address(journal, peer, said.address)
         said = said.inner
     contact = journal.contact(peer.fingerprint)
-    if isinstance(said, Text):
-        journal.remember(
-            AddMessage(contact.fingerprint, said.id, MessageState.RECEIVED, said.sent, journal.now, said.text)
-        )
+    if isinstance(said, Expiring) and not isinstance(said.inner, Unknown):
+        _words(journal, contact.fingerprint, said.inner, said.seconds)
+    elif isinstance(said, Text | Reply):
+        _words(journal, contact.fingerprint, said, 0)
+    elif isinstance(said, Edit | Deletion | Reaction | Receipt):
+        marks.came(journal, contact.fingerprint, said)
+    elif isinstance(said, Expiry):
+        fading.timer_came(journal, contact.fingerprint, said)
     elif isinstance(said, Profile) and said.name != contact.claimed:
         known = replace(contact, claimed=said.name)
         known = known if contact.standing is Standing.REQUEST else contacts.adopt_name(journal, known)
         journal.contacts.put(contact.fingerprint, known)
         journal.notify(What.CONTACT, contact.fingerprint)
-    elif isinstance(said, Unknown) and not said.ignorable:
+    elif isinstance(said, Expiring) or (isinstance(said, Unknown) and not said.ignorable):
         notice(journal, contact.fingerprint, "a message of a kind this version of troth does not know")
 
 
-def notice(journal: Journal, contact: bytes, text: str, about: bytes | None = None) -> None:
-    """A line in a conversation that nobody wrote; ``about`` the same thing it is shown once."""
-    size = content.MESSAGE_ID_SIZE
-    notice_id = journal.randomness.draw(size) if about is None else sha256(about)[:size]
-    journal.remember(AddMessage(contact, notice_id, MessageState.NOTICE, journal.now, journal.now, text))
+def _words(journal: Journal, contact: bytes, said: Words, timer: int) -> None:
+    """Store a text; what a reply names is seen from our side. [R-9.3-6]"""
+    reply = MessageKey(ours=not said.own, id=said.about) if isinstance(said, Reply) else None
+    journal.remember(
+        AddMessage(contact, said.id, MessageState.RECEIVED, said.sent, journal.now, said.text, timer, reply)
+    )
+    marks.received(journal, contact, said.id)
 
 
 def _gap(journal: Journal, contact: bytes, grown: int) -> None:
@@ -161,6 +192,7 @@ def _repeated(journal: Journal, first: FirstMessage, sid: bytes) -> None:
     for _, peer in journal.peers.items():
         for held in (peer.pair.active, peer.pair.draining):
             if held is not None and held.session.sid == sid:
+                _unwanted(journal, peer.fingerprint)
                 pair, frame = pairing.read(peer.pair, first.message, journal.now)
                 _gap(journal, peer.fingerprint, pair.missing - peer.pair.missing)
                 moved = replace(peer, pair=pair)
@@ -180,6 +212,8 @@ def _open(journal: Journal, first: FirstMessage, generation: Generation, digest:
     contact = journal.contacts.get(manifest.fingerprint)
     if contact is not None and contact.standing is Standing.DECLINED:
         raise Duplicate("this person's request was declined")
+    if chats.chat(journal, manifest.fingerprint).blocked:
+        raise Duplicate("it is from a blocked contact")  # [R-13.5-1]
     history = (contact.history if contact else History()).check_queued(manifest)
     try:
         secrets = handshake.respond(
@@ -203,6 +237,8 @@ def _open(journal: Journal, first: FirstMessage, generation: Generation, digest:
     peer = replace(peer, pair=pair, flight=None if theirs_now else peer.flight)
     journal.peers.put(key, peer)
     contact = _introduce(journal, contact, manifest, history, stale=stale)
+    if manifest.version == history.pin:
+        chats.note_keys(journal, manifest)
     peer = _keep_address(journal, peer, prefix.address)
     _gap(journal, contact.fingerprint, moved.missing)
     _show(journal, peer, said)

@@ -1,7 +1,8 @@
 """One event, one transaction: what a handler changes is either all kept or all forgotten.
 
 Handlers read and write through a ``Journal``. When the event is done ``commit`` turns the changes into one ``Save``
-that stands before everything the event sends; when a handler raises, ``rollback`` leaves every record as it was.
+that stands before everything the event sends; when a handler raises, ``rollback`` leaves every record as it was. Events
+of a batch are kept or undone one by one and committed together: a record that all of them change is written once.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .events import (
     Change,
     Delete,
     Effect,
+    MarkMessage,
     Notify,
     Put,
     Reference,
@@ -30,6 +32,9 @@ from .events import (
     What,
 )
 from .records import Account, Contact, Generation, Item, KnownRelay, OwnCard, Peer
+from .terms import Chat, Settings
+from .views import MessageView
+from .wishes import MessageKey
 
 
 class Record(Protocol):
@@ -39,13 +44,28 @@ class Record(Protocol):
         """The record's bytes."""
 
 
+class Archive(Protocol):
+    """Where the history is, too long to hold: a person's wish about a message reads that one. Nothing else reads it."""
+
+    def message(self, contact: bytes, key: MessageKey) -> MessageView | None:
+        """One message as it is on disk, or None."""
+
+
+class NoArchive:
+    """The archive of an account that is only being founded."""
+
+    def message(self, contact: bytes, key: MessageKey) -> MessageView | None:
+        """None."""
+        return None
+
+
 V = TypeVar("V")
 
 
 class Table(Generic[V]):
     """Records of one kind with the changes of the present event laid over them."""
 
-    __slots__ = ("_encode", "_group", "_groups", "_pending", "_rows", "kind")
+    __slots__ = ("_encode", "_group", "_groups", "_pending", "_rows", "_unsaved", "kind")
 
     def __init__(
         self, kind: str, encode: Callable[[V], bytes], group: Callable[[bytes, V], bytes] | None = None
@@ -56,6 +76,7 @@ class Table(Generic[V]):
         self._rows: dict[bytes, V] = {}
         self._groups: dict[bytes, dict[bytes, V]] = {}
         self._pending: dict[bytes, V | None] = {}
+        self._unsaved: dict[bytes, None] = {}
 
     def load(self, rows: Mapping[bytes, V]) -> None:
         """Take over what the vault holds."""
@@ -81,6 +102,17 @@ class Table(Generic[V]):
         """All records in the order they came, changes included."""
         return self._overlay(self._rows, None)
 
+    def count(self, name: bytes) -> int:
+        """How many records a group has, changes included."""
+        rows = self._groups.get(name, {})
+        changed = 0
+        for key, value in self._pending.items():
+            if value is None:
+                changed -= key in rows
+            elif key not in rows and self._group is not None:
+                changed += self._group(key, value) == name
+        return len(rows) + changed
+
     def group(self, name: bytes) -> Iterator[tuple[bytes, V]]:
         """The records of one group in the order they came, changes included."""
         return self._overlay(self._groups.get(name, {}), name)
@@ -96,13 +128,16 @@ class Table(Generic[V]):
                 yield key, added
 
     def changes(self) -> Iterator[Change]:
-        """What this event wrote and erased."""
-        for key, value in self._pending.items():
+        """What was written and erased since the last save; of many writes to one record, the last."""
+        for key in self._unsaved:
+            value = self._rows.get(key)
             yield Delete(self.kind, key) if value is None else Put(self.kind, key, self._encode(value))
+        self._unsaved.clear()
 
     def commit(self) -> None:
         """Make the event's changes the present."""
         for key, value in self._pending.items():
+            self._unsaved[key] = None
             if value is None:
                 self._forget(key)
             else:
@@ -135,8 +170,9 @@ _ACCOUNT: Final = b"account"
 class Journal:
     """All tables, and what the present event does with them."""
 
-    def __init__(self, randomness: Randomness) -> None:
+    def __init__(self, randomness: Randomness, archive: Archive) -> None:
         self.randomness = randomness
+        self.archive = archive
         self.now = 0
         self.accounts: Table[Account] = Table("account", _encode)
         self.generations: Table[Generation] = Table("generation", _encode)
@@ -149,14 +185,22 @@ class Journal:
         # peer key || token we may spend -> the second it expires
         self.tokens: Table[int] = Table("token", u64, lambda key, _: key[:PEER_KEY])
         self.relays: Table[KnownRelay] = Table("relay", _encode)
+        self.chats: Table[Chat] = Table("chat", _encode)
+        self.settings: Table[Settings] = Table("settings", _encode)
+        # contact || id of a text that came and is not confirmed yet -> nothing
+        self.receipts: Table[bytes] = Table("receipt", bytes, lambda key, _: key[:32])
+        # nonce, or hash of a spare, that our relay shall refuse -> the second it expires by itself
+        self.refusals: Table[int] = Table("refusal", u64)
         self._tables: tuple[Table[Account] | Table[Generation] | Table[OwnCard] | Table[Contact] | Table[Peer]
-                            | Table[Item] | Table[bytes] | Table[int] | Table[KnownRelay], ...] = (
+                            | Table[Item] | Table[bytes] | Table[int] | Table[KnownRelay] | Table[Chat]
+                            | Table[Settings], ...] = (
             self.accounts, self.generations, self.cards, self.contacts, self.peers, self.items, self.nonces,
-            self.tokens, self.relays,
+            self.tokens, self.relays, self.chats, self.settings, self.receipts, self.refusals,
         )  # fmt: skip
         self._history: list[Change] = []
         self._out: list[Effect] = []
         self._notes: list[Notify] = []
+        self._kept = (0, 0, 0)
         self._flying: set[bytes] = set()
         self._asked: set[Reference] = set()
         self._waits: dict[bytes, int] = {}
@@ -172,6 +216,10 @@ class Journal:
         self.nonces.load(rows.get("nonce", {}))
         self.tokens.load({key: int.from_bytes(raw, "big") for key, raw in rows.get("token", {}).items()})
         self.relays.load({key: KnownRelay.decode(raw) for key, raw in rows.get("relay", {}).items()})
+        self.chats.load({key: Chat.decode(raw) for key, raw in rows.get("chat", {}).items()})
+        self.settings.load({key: Settings.decode(raw) for key, raw in rows.get("settings", {}).items()})
+        self.receipts.load(rows.get("receipt", {}))
+        self.refusals.load({key: int.from_bytes(raw, "big") for key, raw in rows.get("refusal", {}).items()})
         if self.accounts.get(_ACCOUNT) is None:
             raise DecodeError("account", 0, "the vault holds no account")
 
@@ -199,6 +247,8 @@ class Journal:
         self._history.append(change)
         if isinstance(change, AddMessage):
             self.notify(What.MESSAGE, change.contact)
+        elif not isinstance(change, MarkMessage | Put | Delete):
+            self.notify(What.ALTERED, change.contact)
 
     def ask(self, reference: Reference, request: Request) -> None:
         """Ask our relay, after the save, unless the same thing is being asked already."""
@@ -246,26 +296,33 @@ class Journal:
         """Tell whoever watches, last of all."""
         self._notes.append(Notify(what, contact, detail, code))
 
+    def begin(self, now: int) -> None:
+        """The next event; what came before it is not undone with it."""
+        self.now = now
+        self._kept = (len(self._history), len(self._out), len(self._notes))
+
+    def keep(self) -> None:
+        """The event is done: its changes are the present, and go out with the next commit."""
+        for table in self._tables:
+            table.commit()
+
     def commit(self) -> list[Effect]:
         """One Save of everything changed, then what goes out, then what is shown. [R-13.1-1]"""
+        self.keep()
         changes = [change for table in self._tables for change in table.changes()] + self._history
         effects: list[Effect] = [Save(tuple(changes))] if changes else []
         self._flying.update(effect.reference for effect in self._out if isinstance(effect, Submit))
         self._asked.update(effect.reference for effect in self._out if isinstance(effect, Ask))
         effects += self._out
         effects += self._notes
-        for table in self._tables:
-            table.commit()
-        self._clear()
+        for gone in (self._history, self._out, self._notes):
+            gone.clear()
+        self._kept = (0, 0, 0)
         return effects
 
     def rollback(self) -> None:
         """Forget the event."""
         for table in self._tables:
             table.rollback()
-        self._clear()
-
-    def _clear(self) -> None:
-        self._history.clear()
-        self._out.clear()
-        self._notes.clear()
+        history, out, notes = self._kept
+        del self._history[history:], self._out[out:], self._notes[notes:]

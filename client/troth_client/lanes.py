@@ -14,6 +14,7 @@ from typing import Final
 from troth_protocol.errors import NetworkError, PeerError, RelayError, TrothError
 from troth_protocol.wire import VERSION, answers, requests
 
+from .again import AGAIN_SECONDS, DIED, PAUSE_SECONDS
 from .routes.route import Wire
 
 ANSWER_SECONDS: Final = 30
@@ -71,17 +72,22 @@ class Line:
 
 Opener = Callable[[], Awaitable[tuple[Line, answers.Welcome]]]
 Answered = Callable[[bytes, answers.Answer], None]
+_Asked = tuple[bytes, requests.Request]
 Failed = Callable[[bytes, TrothError], None]
 
 
 class Lane:
-    """What goes to one relay, in order."""
+    """What goes to one relay, in order; by the next route if a path dies under it. [R-19.3-6]"""
 
     def __init__(self, opener: Opener, answered: Answered, failed: Failed) -> None:
         self._opener = opener
         self._answered = answered
         self._failed = failed
-        self._queue: asyncio.Queue[tuple[bytes, requests.Request]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Asked] = asyncio.Queue()
+        self._asked: list[_Asked] = []
+        """Taken from the queue and not answered, oldest first."""
+        self._since = 0.0
+        """When the oldest of them was first tried, or the lane began."""
         self._task: asyncio.Task[None] | None = None
 
     def put(self, reference: bytes, request: requests.Request) -> None:
@@ -98,12 +104,41 @@ class Lane:
                 await self._task
 
     async def _run(self) -> None:
-        pending: dict[int, bytes] = {}
-        line: Line | None = None
+        while not self._queue.empty():  # also for what is put while a line is being closed
+            failure = await self._insist()
+            failed, self._asked = self._asked, []
+            while failure is not None and not self._queue.empty():
+                failed.append(self._queue.get_nowait())
+            for reference, _ in failed:
+                self._failed(reference, failure or NetworkError("the connection to the relay is gone"))
+
+    async def _insist(self) -> TrothError | None:
+        """Talk until nothing waits any more, anew when a path dies; what it failed with in the end."""
+        loop = asyncio.get_running_loop()
+        self._since, pause = loop.time(), PAUSE_SECONDS
+        while True:
+            try:
+                await self._talk()
+            except DIED as error:
+                over = loop.time() + pause >= self._since + AGAIN_SECONDS
+                if over or not (self._asked or self._queue.qsize()):
+                    return error
+            except TrothError as error:
+                return error
+            else:
+                return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, AGAIN_SECONDS)
+
+    async def _talk(self) -> None:
+        """Ask what waits, over one line, until nothing has waited for a while; TrothError."""
+        line, _ = await self._opener()
+        pending: dict[int, _Asked] = {}
         reading: asyncio.Task[tuple[int, answers.Answer]] | None = None
-        taking: asyncio.Task[tuple[bytes, requests.Request]] | None = None
+        taking: asyncio.Task[_Asked] | None = None
         try:
-            line, _ = await self._opener()
+            for asked in self._asked:
+                await _ask(line, asked, pending)
             while True:
                 reading = reading or asyncio.create_task(line.answer())
                 taking = taking or asyncio.create_task(self._queue.get())
@@ -114,30 +149,28 @@ class Lane:
                         raise NetworkError(f"the relay did not answer within {ANSWER_SECONDS} s")
                     return
                 if taking in done:
-                    reference, request = taking.result()
-                    taking = None
-                    number = line.number()
-                    pending[number] = reference
-                    await line.ask(number, request)
+                    asked, taking = taking.result(), None
+                    if not self._asked:
+                        self._since = asyncio.get_running_loop().time()
+                    self._asked.append(asked)
+                    await _ask(line, asked, pending)
                 if reading in done:
-                    number, answer = reading.result()
-                    reading = None
+                    (number, answer), reading = reading.result(), None
                     answered = pending.pop(number, None)
                     if answered is not None:
-                        self._answered(answered, answer)
-        except TrothError as error:
-            failed = list(pending.values())
-            if taking is not None and taking.done() and not taking.cancelled():
-                failed.append(taking.result()[0])
-                taking = None
-            while not self._queue.empty():
-                failed.append(self._queue.get_nowait()[0])
-            for reference in failed:
-                self._failed(reference, error)
+                        self._asked.remove(answered)
+                        self._answered(answered[0], answer)
         finally:
+            if taking is not None and taking.done() and not taking.cancelled():
+                self._asked.append(taking.result())
             for task in (reading, taking):
                 if task is not None:
                     task.cancel()
-            if line is not None:
-                with contextlib.suppress(Exception):
-                    await line.wire.close()
+            with contextlib.suppress(Exception):
+                await line.wire.close()
+
+
+async def _ask(line: Line, asked: _Asked, pending: dict[int, _Asked]) -> None:
+    number = line.number()
+    pending[number] = asked
+    await line.ask(number, asked[1])

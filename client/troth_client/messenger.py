@@ -11,7 +11,7 @@ from typing import assert_never
 
 from troth_protocol import labels, pairing, session
 from troth_protocol.card import RelayAddress
-from troth_protocol.errors import PeerError, TrothError, TrustError
+from troth_protocol.errors import PeerError, TrustError
 from troth_protocol.keys import VerifyKey
 from troth_protocol.ledger import Ledger
 from troth_protocol.pairing import Held, Pair
@@ -19,30 +19,44 @@ from troth_protocol.primitives import Randomness
 from troth_protocol.safety import safety_number
 from troth_protocol.wire.answers import Envelope
 
-from . import account, contacts, intake, outbox
+from . import account, blocking, chats, contacts, fading, intake, marks, outbox, refusals, texts
 from .events import (
     Accept,
+    AcknowledgeChange,
     Add,
     Arrived,
+    Block,
     Decline,
+    DeleteForAll,
     Drained,
+    EditText,
     Effect,
+    EraseAccount,
+    EraseHere,
     Event,
     LedgerRead,
     MakeCard,
     OwnerAnswered,
     OwnerConnected,
     OwnerLost,
+    React,
+    Resend,
     RevokeCard,
     SendText,
+    SetReceipts,
+    SetTimer,
     SetVerified,
     SubmitFailed,
     Submitted,
     Tick,
+    Unblock,
     What,
+    Wish,
+    Withdraw,
 )
-from .journal import Journal
+from .journal import Archive, Journal, NoArchive
 from .records import Account, Contact, KnownRelay, Standing
+from .views import Terms
 
 HOUSEKEEPING = 3_600
 """Seconds between looks at what has expired or must be renewed."""
@@ -51,27 +65,39 @@ HOUSEKEEPING = 3_600
 class Messenger:
     """Everything one account knows, and what it does about what happens."""
 
-    def __init__(self, randomness: Randomness) -> None:
-        self._journal = Journal(randomness)
+    def __init__(self, randomness: Randomness, archive: Archive | None = None) -> None:
+        self._journal = Journal(randomness, archive or NoArchive())
         self._kept_house = 0
+        self._due: int | None = None
 
     @classmethod
-    def load(cls, rows: Mapping[str, Mapping[bytes, bytes]], randomness: Randomness) -> Messenger:
+    def load(
+        cls, rows: Mapping[str, Mapping[bytes, bytes]], randomness: Randomness, archive: Archive | None = None
+    ) -> Messenger:
         """The messenger of a vault's records; DecodeError or BadKey if one does not parse."""
-        messenger = cls(randomness)
+        messenger = cls(randomness, archive)
         messenger._journal.load(rows)
         return messenger
 
-    def found(self, name: str, relay: RelayAddress, now: int) -> list[Effect]:
-        """Make a new account; the Save that founds the vault."""
+    def found(self, name: str, relay: RelayAddress, now: int, invite: bytes = b"") -> list[Effect]:
+        """Make a new account, with an invitation if the relay wants one; the Save that founds the vault."""
         self._journal.now = now
-        account.found(self._journal, name, relay)
+        account.found(self._journal, name, relay, invite)
         return self._journal.commit()
 
     def handle(self, event: Event, now: int) -> list[Effect]:
         """What to do about ``event``: one Save, then what leaves, then what to show. TrothError changes nothing."""
+        self.take(event, now)
+        return self._journal.commit()
+
+    def effects(self) -> list[Effect]:
+        """What to do about all events since the last time: one Save, then what leaves, then what to show."""
+        return self._journal.commit()
+
+    def take(self, event: Event, now: int) -> None:
+        """Take an event in; what to do about it comes with ``effects``. TrothError changes nothing."""
         journal = self._journal
-        journal.now = now
+        journal.begin(now)
         try:
             self._dispatch(event)
         except PeerError as error:
@@ -85,18 +111,16 @@ class Messenger:
                 raise
             journal.acknowledge(event.envelope.sequence)
             journal.notify(What.ALARM, None, str(error), error.code)
-        except TrothError:
+        except BaseException:
             journal.rollback()
             raise
-        return journal.commit()
+        journal.keep()
 
     def _dispatch(self, event: Event) -> None:
         journal = self._journal
         match event:
             case Arrived(incoming):
                 self._arrived(incoming)
-            case SendText():
-                outbox.send_text(journal, event)
             case Submitted(reference, answer) if reference[:1] == contacts.BUNDLE:
                 journal.landed(reference)
                 contacts.bundle_answered(journal, reference[1:], answer)
@@ -106,20 +130,6 @@ class Messenger:
                 journal.landed(reference)
                 if reference[:1] == outbox.ITEM:
                     outbox.failed(journal, outbox.item_key(reference))
-            case Add():
-                contacts.add(journal, event)
-            case Accept():
-                contacts.accept(journal, event)
-            case Decline():
-                contacts.decline(journal, event)
-            case SetVerified():
-                contacts.set_verified(journal, event)
-            case MakeCard(uses):
-                account.make_card(journal, uses)
-                account.publish(journal)
-            case RevokeCard(lookup):
-                account.revoke_card(journal, lookup)
-                account.publish(journal)
             case OwnerConnected():
                 journal.reconnected()
                 account.connected(journal, event)
@@ -134,10 +144,61 @@ class Messenger:
                 journal.notify(What.DRAINED)
             case LedgerRead():
                 self._ledger_read(event)
-            case Tick():
+            case Tick(due):
+                self._due = due
                 self._tick()
             case _:
-                assert_never(event)
+                self._wished(event)
+
+    def _wished(self, wish: Wish) -> None:
+        journal = self._journal
+        match wish:
+            case SendText():
+                texts.send(journal, wish)
+            case EditText():
+                marks.edit(journal, wish)
+            case DeleteForAll():
+                marks.delete(journal, wish)
+            case React():
+                marks.react(journal, wish)
+            case EraseHere():
+                texts.erase_here(journal, wish)
+            case Resend():
+                texts.resend(journal, wish)
+            case Withdraw():
+                texts.withdraw(journal, wish)
+            case SetTimer():
+                fading.set_timer(journal, wish)
+            case SetReceipts():
+                chats.set_receipts(journal, wish)
+            case Add():
+                contacts.add(journal, wish)
+            case Accept():
+                contacts.accept(journal, wish)
+            case Decline(contact):
+                refusals.refuse(journal, contact)
+                contacts.decline(journal, wish)
+                account.publish(journal)
+            case Block():
+                blocking.block(journal, wish)
+            case Unblock():
+                blocking.unblock(journal, wish)
+            case SetVerified():
+                contacts.set_verified(journal, wish)
+            case AcknowledgeChange(contact):
+                chats.acknowledge_change(journal, wish)
+                for key, _ in list(journal.peers.group(contact)):
+                    outbox.pump(journal, key)
+            case MakeCard(uses):
+                account.make_card(journal, uses)
+                account.publish(journal)
+            case RevokeCard(lookup):
+                account.revoke_card(journal, lookup)
+                account.publish(journal)
+            case EraseAccount():
+                account.erase(journal)
+            case _:
+                assert_never(wish)
 
     def _arrived(self, incoming: Envelope) -> None:
         intake.arrived(self._journal, incoming)
@@ -156,15 +217,18 @@ class Messenger:
         for _, peer in list(journal.peers.items()):
             if peer.top_up_due is not None and now >= peer.top_up_due:
                 outbox.top_up(journal, peer)
+        marks.tick(journal)
         if now >= self._kept_house + HOUSEKEEPING:
             self._keep_house()
             self._kept_house = now
         self._resume()
 
     def _keep_house(self) -> None:
-        """Renew what is due, erase what is over."""
+        """Renew what is due, erase what is over. [R-13.4-2]"""
         journal, now = self._journal, self._journal.now
-        account.renew(journal)
+        now = now if self._due is None else min(now, self._due)
+        account.renew(journal, now)
+        refusals.keep_house(journal, now)
         for key, peer in list(journal.peers.items()):
             pair = pairing.tick(peer.pair, now)
             kept = Pair(_forget(pair.active, now), _forget(pair.draining, now), pair.replaced)
@@ -209,6 +273,10 @@ class Messenger:
         cards = [card for _, card in self._journal.cards.items() if card.uses and not card.revoked]
         return [account.link(self._journal.account, card) for card in cards]
 
+    def terms(self, fingerprint: bytes) -> Terms:
+        """What was agreed or decided about a conversation."""
+        return chats.terms(self._journal, fingerprint)
+
     def epoch(self, fingerprint: bytes) -> int:
         """The lowest post-quantum epoch of a contact's active sessions, 0 without one."""
         pairs = [peer.pair for _, peer in self._journal.peers.group(fingerprint)]
@@ -221,7 +289,7 @@ class Messenger:
     def waits(self, fingerprint: bytes) -> bool:
         """Whether anything of ours to a contact has not reached a relay, or their bundle has not reached us."""
         adding = self._journal.contact(fingerprint).standing is Standing.ADDING
-        return adding or any(item.peer[:32] == fingerprint for _, item in self._journal.items.items())
+        return adding or bool(outbox.waiting(self._journal, fingerprint))
 
     def safety_number(self, fingerprint: bytes) -> str:
         """80 digits to compare with a contact."""

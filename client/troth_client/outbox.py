@@ -11,16 +11,17 @@ from typing import Final
 
 from troth_protocol import content, envelope, frame, session
 from troth_protocol.card import RelayAddress
-from troth_protocol.content import Inner, Text, TopUp
-from troth_protocol.errors import ChainExhausted, NotReady, SessionError
+from troth_protocol.content import Edit, Inner, Reaction, TopUp
+from troth_protocol.encoding import u8
+from troth_protocol.errors import ChainExhausted, SessionError
 from troth_protocol.frame import NO_TOKENS
 from troth_protocol.keys import SealPublicKey
 from troth_protocol.token import NONCE_SIZE
 from troth_protocol.wire import ENVELOPES_PER_USE, SPARE_SECONDS, Code, requests
 from troth_protocol.wire.answers import Answer, Error, Ok
 
-from . import account
-from .events import AddMessage, MarkMessage, MessageState, SendText, What
+from . import account, chats
+from .events import MarkMessage, MessageState, What
 from .journal import PEER_KEY, Journal
 from .records import Flight, Item, Peer, Right, Standing
 
@@ -37,30 +38,19 @@ RETRY: Final = 30
 """Seconds before a delivery that a relay put off, or that got no answer, is tried again."""
 
 
-def send_text(journal: Journal, event: SendText) -> None:
-    """Queue a text for every device of a contact; TextTooLong, BadText, NotReady."""
-    contact = journal.contact(event.contact)
-    text = content.normalize(event.text)
-    if contact.standing is Standing.REQUEST:
-        raise NotReady("accept the request before you answer")
-    if contact.standing is Standing.DECLINED:
-        raise NotReady("this person's request was declined")
-    message = Text(journal.randomness.draw(content.MESSAGE_ID_SIZE), journal.now, text)
-    journal.remember(AddMessage(contact.fingerprint, message.id, MessageState.QUEUED, journal.now, journal.now, text))
-    enqueue(journal, contact.fingerprint, message, message.id)
-
-
-def enqueue(journal: Journal, fingerprint: bytes, inner: Inner, message_id: bytes = b"") -> None:
-    """Queue a content for every device of a contact, and send what can be sent."""
+def enqueue(
+    journal: Journal, fingerprint: bytes, inner: Inner, message_id: bytes = b"", right: Right = Right.NONE
+) -> None:
+    """Queue a content for every device of a contact, and send what can be sent; ``right`` NONE, or LEFT."""
     keys = [key for key, _ in journal.peers.group(fingerprint)] or [fingerprint + NOT_STARTED]
     for key in keys:
-        _queue(journal, key, inner.TYPE, inner.encode(), message_id)
+        _queue(journal, key, inner.TYPE, inner.encode(), message_id, right)
         pump(journal, key)
 
 
-def _queue(journal: Journal, peer: bytes, kind: int, raw: bytes, message_id: bytes) -> None:
+def _queue(journal: Journal, peer: bytes, kind: int, raw: bytes, message_id: bytes, right: Right = Right.NONE) -> None:
     ours = journal.account
-    item = Item(ours.next_item, peer, kind, raw, message_id)
+    item = Item(ours.next_item, peer, kind, raw, message_id, right=right)
     journal.items.put(item.key, item)
     journal.set_account(replace(ours, next_item=ours.next_item + 1))
 
@@ -70,19 +60,40 @@ def adopt(journal: Journal, fingerprint: bytes) -> None:
     for key, item in list(journal.items.group(fingerprint + NOT_STARTED)):
         journal.items.delete(key)
         for peer, _ in list(journal.peers.group(fingerprint)):
-            _queue(journal, peer, item.type, item.content, item.message_id)
+            _queue(journal, peer, item.type, item.content, item.message_id, item.right)
+
+
+def take_back(journal: Journal, fingerprint: bytes, message_id: bytes) -> bool:
+    """Forget what waits of a message if none of it can have left; whether it was forgotten. [R-13.1-2]"""
+    found = [item for item in waiting(journal, fingerprint) if item.message_id == message_id]
+    if not found or any(item.wire or item.right is Right.LEFT for item in found):
+        return False
+    drop_unsent(journal, fingerprint, message_id)
+    return True
+
+
+def drop_unsent(journal: Journal, fingerprint: bytes, message_id: bytes) -> None:
+    """Let no word of a message leave that has not been encrypted: neither its own nor those of its edits. [R-13.1-2]"""
+    edit, reaction = message_id, u8(True) + message_id
+    for item in waiting(journal, fingerprint):
+        ours = item.message_id == message_id
+        ours = ours or (item.type == Edit.TYPE and item.content.startswith(edit))
+        ours = ours or (item.type == Reaction.TYPE and item.content.startswith(reaction))
+        if ours and not item.wire:
+            journal.items.delete(item.key)
 
 
 def start_over(journal: Journal, key: bytes) -> None:
     """A new session was started with a device: what waits for it is encrypted anew, under that one."""
     for number, item in list(journal.items.group(key)):
-        journal.items.put(number, replace(item, wire=b"", right=Right.NONE, permit=b""))
+        left = Right.LEFT if item.wire or item.right is Right.LEFT else Right.NONE
+        journal.items.put(number, replace(item, wire=b"", right=left, permit=b""))
 
 
 def pump(journal: Journal, key: bytes) -> None:
     """Send the oldest item to a device if nothing is on its way there and there is a right to send it."""
     peer = journal.peers.get(key)
-    if peer is None:
+    if peer is None or chats.held(journal, peer.fingerprint):  # [R-13.1-13]
         return
     item = next((item for _, item in journal.items.group(key)), None)
     if item is None or journal.flying(ITEM + item.key) or journal.waiting(key):
@@ -115,7 +126,7 @@ def _prepare(journal: Journal, peer: Peer, item: Item) -> Item | None:
         if peer.announce is not None:
             kind, raw = content.wrap(peer.announce, kind, raw)
         gift = NO_TOKENS if peer.address is None else _gift(journal, peer, len(raw))
-        stock = min(sum(1 for _ in journal.tokens.group(peer.key)), frame.STOCK_UNKNOWN - 1)
+        stock = min(journal.tokens.count(peer.key), frame.STOCK_UNKNOWN - 1)
         if peer.pair.active is None:
             return None
         try:
@@ -154,9 +165,10 @@ def _right(journal: Journal, peer: Peer) -> tuple[Right, bytes]:
     """A token if there is one, else the spare once a day. [R-13.2-3] [R-13.2-4]"""
     if peer.address is None:
         return Right.NONE, b""
-    usable = sorted((expires, key) for key, expires in journal.tokens.group(peer.key) if expires > journal.now)
-    if usable:
-        key = usable[0][1]
+    usable = ((expires, key) for key, expires in journal.tokens.group(peer.key) if expires > journal.now)
+    first = min(usable, default=None)
+    if first is not None:
+        key = first[1]
         journal.tokens.delete(key)
         return Right.TOKEN, key[PEER_KEY:]
     if peer.spare_used is None or journal.now >= peer.spare_used + SPARE_SECONDS:
@@ -166,7 +178,7 @@ def _right(journal: Journal, peer: Peer) -> tuple[Right, bytes]:
 
 def _gift(journal: Journal, peer: Peer, length: int) -> frame.Tokens:
     """Tokens for the contact from this frame's slack, up to 256 unspent. [R-13.2-2]"""
-    unspent = sum(1 for _ in journal.nonces.group(peer.key))
+    unspent = journal.nonces.count(peer.key)
     allowed = FULL_STOCK - unspent
     if peer.their_stock < LOW_STOCK and unspent < FULL_STOCK + 4 * RESCUE:
         allowed = max(allowed, RESCUE)
@@ -200,7 +212,7 @@ def answered(journal: Journal, number: bytes, answer: Answer) -> None:
     elif isinstance(answer, Error) and answer.code in _PUT_OFF:
         journal.wait(item.peer, journal.now + max(answer.retry_after, RETRY))
     else:
-        _finish(journal, item, MessageState.FAILED)
+        _finish(journal, item, MessageState.FAILED, "their relay will not take it")
         journal.notify(What.ALARM, fingerprint, "the relay will not take this message", "RELAY")
     pump(journal, item.peer)
 
@@ -208,10 +220,10 @@ def answered(journal: Journal, number: bytes, answer: Answer) -> None:
 _PUT_OFF: Final = frozenset({Code.QUOTA, Code.RATE_LIMITED, Code.STORAGE_FULL, Code.UNAVAILABLE})
 
 
-def _finish(journal: Journal, item: Item, state: MessageState) -> None:
+def _finish(journal: Journal, item: Item, state: MessageState, why: str = "") -> None:
     journal.items.delete(item.key)
     if item.message_id:
-        journal.remember(MarkMessage(item.peer[:32], item.message_id, state))
+        journal.remember(MarkMessage(item.peer[:32], item.message_id, state, journal.now, why))
     journal.notify(What.STATE, item.peer[:32])
 
 
@@ -255,6 +267,12 @@ def item_key(reference: bytes) -> bytes:
     return reference[len(ITEM) :]
 
 
+def waiting(journal: Journal, fingerprint: bytes) -> list[Item]:
+    """What waits for the devices of a contact."""
+    keys = [key for key, _ in journal.peers.group(fingerprint)] + [fingerprint + NOT_STARTED]
+    return [item for key in keys for _, item in journal.items.group(key)]
+
+
 def queued(journal: Journal, fingerprint: bytes) -> int:
     """How many texts of ours to a contact have not reached a relay."""
-    return len({item.message_id for _, item in journal.items.items() if item.peer[:32] == fingerprint} - {b""})
+    return len({item.message_id for item in waiting(journal, fingerprint)} - {b""})

@@ -109,4 +109,6 @@ class OwnerLine:
             return []
         if isinstance(answer, answers.Error) and answer.code == Code.REFUSED and reference.step is Step.PROVE:
             raise RelayError(answer.code, "REFUSED: this mailbox is not ours, or is gone", 0)
+        if isinstance(answer, answers.Error) and answer.code == Code.INVITE_REQUIRED and reference.step is Step.CREATE:
+            raise RelayError(answer.code, "INVITE_REQUIRED: ask whoever runs it for a link with an invitation", 0)
         return [OwnerAnswered(reference, answer)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
+from troth_protocol.address import MAX_INVITE
 from troth_protocol.card import Card, RelayAddress
 from troth_protocol.encoding import Reader, lp, u8, u16, u32, u64
 from troth_protocol.envelope import MAX_RETURN_ADDRESS, ReturnAddress
@@ -55,6 +56,8 @@ class Account:
     registered: bool
     drained: int
     next_item: int
+    invite: bytes = b""
+    """What our relay asks for before it makes our mailbox; forgotten once it has. [R-5.2-2]"""
 
     @property
     def fingerprint(self) -> bytes:
@@ -70,7 +73,7 @@ class Account:
             (
                 lp(self.name.encode()), seeds, self.identity.raw, self.kem_identity.seed, self.device_id,
                 lp(self.manifest), self.relay.encode(), self.mailbox, self.owner_secret, u8(len(self.epochs)), epochs,
-                flags,
+                flags, lp(self.invite) if self.invite else b"",
             )
         )  # fmt: skip
 
@@ -92,6 +95,7 @@ class Account:
         account = cls(
             name, root, signing, identity, kem, device_id, manifest, relay, mailbox, secret, epochs, rotated,
             registered, reader.u64("drained"), reader.u64("next item"),
+            reader.lp("invitation", MAX_INVITE, 1) if reader.left else b"",
         )  # fmt: skip
         reader.end()
         return account
@@ -315,6 +319,8 @@ class Right(IntEnum):
     TOKEN = 1
     SPARE = 2
     INTRO = 3
+    LEFT = 4
+    """None yet; but the same words may have left under an earlier session, or before they failed."""
 
 
 @dataclass(frozen=True, slots=True)

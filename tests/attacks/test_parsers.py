@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator import NOW, TEXT, Seeded, accept, craft, first_flight, open_sessions, person
-from troth_protocol import card, content, envelope, frame, labels, ledger, manifest, ownership, prekeys, session, wire
+from troth_protocol import (
+    address,
+    card,
+    content,
+    envelope,
+    frame,
+    labels,
+    ledger,
+    manifest,
+    ownership,
+    prekeys,
+    session,
+    wire,
+)
 from troth_protocol.encoding import Reader, lp, u8, u32
 from troth_protocol.errors import BadLink, PeerError, SealError, TrustError
 from troth_protocol.frame import Frame
@@ -154,10 +167,10 @@ def test_a71_trailing_bytes(name: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(st.text(max_size=700), st.binary(max_size=500).map(lambda raw: card._to_link("troth:", raw))))
+@given(st.one_of(st.text(max_size=700), st.binary(max_size=500).map(lambda raw: address.to_link("troth:", raw))))
 def test_a71_links(text: str) -> None:
     """A-71: a link is a person's input, so its one refusal is BadLink. [R-5.2-1]"""
-    for read in (card.Card.from_link, card.RelayAddress.from_link):
+    for read in (card.Card.from_link, address.RelayAddress.from_link, address.JoinLink.from_link):
         for candidate in (text, f"troth:{text}", f"troth-relay:{text}"):
             try:
                 read(candidate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from client.world import Person, RelayCore, Template, settle
-from troth_client.events import Accept, Add, Decline, Notify, SendText, Submit, What
+from troth_client.events import (
+    Accept,
+    Acknowledge,
+    Add,
+    Arrived,
+    Decline,
+    Notify,
+    Put,
+    Save,
+    SendText,
+    Submit,
+    What,
+)
 from troth_client.records import Standing
 from troth_protocol.errors import NotReady, TextTooLong, UserError
+from troth_protocol.wire import answers
 
 
 def two(relay: RelayCore) -> tuple[Person, Person]:
@@ -65,7 +79,7 @@ def test_at_most_eight_first_messages_then_the_rest_after_the_answer(relay: Rela
 
 
 def test_declined_means_forgotten(relay: RelayCore) -> None:
-    """Declining erases texts and keys; what else comes changes nothing. [R-13.1-4]"""
+    """Declining erases texts and every right; what else comes changes nothing. [R-13.1-4]"""
     one, other = two(relay)
     one.handle(Add(other.make_card(), ""))
     one.send(other, "unwanted")
@@ -74,7 +88,8 @@ def test_declined_means_forgotten(relay: RelayCore) -> None:
     one.send(other, "again")
     settle(one, other)
     assert other.disk.received() == []
-    assert other.disk.rows["peer"] == {}
+    assert other.disk.messages == []
+    assert not any(other.disk.rows.get(kind) for kind in ("token", "nonce"))
     assert standing(other, one) is Standing.DECLINED
 
 
@@ -236,3 +251,32 @@ def test_a_failing_event_leaves_everything(template: Template, tmp_path: Path) -
     }
     relay.store.close()
     assert other.disk.received() == []
+
+
+def test_a_batch_is_one_save_and_each_event_whole_or_not_at_all(template: Template, tmp_path: Path) -> None:
+    """[R-13.1-1] [R-13.1-3]: what one event of many gets wrong is undone alone, and nothing leaves before the save."""
+    relay, one, other = template.begin(tmp_path)
+    settle(one, other)
+    for number in range(4):
+        one.send(other, f"{number}")
+        while one.step():
+            pass
+    assert other.owner is not None
+    waiting = [answer for _, answer in other.owner.incoming if isinstance(answer, answers.Envelope)]
+    broken = bytes((waiting[1].envelope[0] ^ 1,)) + waiting[1].envelope[1:]
+    waiting[1] = replace(waiting[1], envelope=broken)
+    for envelope in waiting:
+        other.messenger.take(Arrived(envelope), other.now)
+    with pytest.raises(UserError):
+        other.messenger.take(SendText(b"?" * 32, "nobody"), other.now)
+    effects = other.messenger.effects()
+    assert [place for place, effect in enumerate(effects) if isinstance(effect, Save)] == [0]
+    assert [e.sequences[0] for e in effects if isinstance(e, Acknowledge)] == [e.sequence for e in waiting]
+    (save,) = (effect for effect in effects if isinstance(effect, Save))
+    assert [change.kind for change in save.changes if isinstance(change, Put)].count("peer") == 1
+    other.perform(effects)
+    assert other.disk.received() == ["0", "2", "3"]
+    reloaded = other.messenger.load(other.disk.rows, other.messenger._journal.randomness, other.disk)
+    assert reloaded._journal.peers._rows == other.messenger._journal.peers._rows
+    assert other.messenger.effects() == []
+    relay.store.close()

@@ -115,6 +115,47 @@ def test_emoji_and_scripts_stay_usable(text: str) -> None:
     assert inert(text) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم",  # Persian: the joiner parts two letters that would join  # noqa: RUF001
+        "क्\u200dष क्\u200cष",  # Hindi: half a letter, a visible virama
+        "ශ්\u200dරී",  # Sinhala
+        "\U0001fae8\U0001fac6",  # emoji newer than Python 3.11's tables
+        "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",  # the flag of Scotland
+    ],
+)
+def test_joiners_stay_where_they_shape_letters(text: str) -> None:
+    assert inert(text, lines=True) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\u200cb", "a\u200db", "ا\u200cب", "ی\u200c", "\u200cی", "ی\u200c\u200cخ", "ی\u200dخ", "क\u200dष",  # noqa: RUF001
+        "क्\u200d\u200dष",
+        "\U0001f3f4\U000e0067\U000e007f", "1\u200d", "ی\u0301\u0301\u0301\u0301\u0301\u200cخ",
+    ],
+)  # fmt: skip
+def test_a_joiner_that_would_hide_is_shown(text: str) -> None:
+    """[R-13.1-8]"""
+    assert "‹U+" in inert(text, lines=True)
+
+
+@given(st.text(st.sampled_from("یخا्कषa\u200c\u200d\u064e \n"), max_size=20))
+def test_joiners_are_settled_at_once(text: str) -> None:
+    """[R-13.1-8]"""
+    once = inert(text, lines=True)
+    assert inert(once, lines=True) == once
+    assert not set(called(text, bytes(32))) & {"\u200c", "\u200d"}
+
+
+def test_two_names_that_look_the_same_are_the_same() -> None:
+    """[R-13.1-8]"""
+    assert called("علی\u200cرضا", bytes(32)) != called("علیرضا", bytes(32))  # noqa: RUF001
+    assert "‹U+200C›" in called("علی\u200cرضا", bytes(32))  # noqa: RUF001
+
+
 def test_more_than_four_joined_emoji_fall_apart() -> None:
     assert "‹U+200D›" in inert("\u200d".join("👨" * 6))
 

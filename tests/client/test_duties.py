@@ -14,6 +14,7 @@ from troth_client.account import PAGES
 from troth_client.demo import Stage, introduce, stage, wait_until
 from troth_client.events import Accept, Add, Arrived, Ask, SendText, Submit, Tick, What
 from troth_client.records import Generation, OwnCard, Peer, Standing
+from troth_client.routes.dial import ANYWHERE
 from troth_client.routes.direct import Direct
 from troth_client.routes.route import KeyCheck, Wire
 from troth_protocol import manifest, primitives, session
@@ -145,7 +146,7 @@ class Watched:
         self.pinned: list[bool] = []
 
     async def connect(self, relay: RelayAddress, check: KeyCheck) -> Wire:
-        wire = await Direct().connect(relay, check)
+        wire = await Direct(ANYWHERE).connect(relay, check)
         kinds: list[int] = []
         self.sent.append(kinds)
         self.pinned.append(check.pins is not None)
@@ -202,10 +203,10 @@ async def test_not_one_byte_of_http_reaches_a_relay_with_another_key(tmp_path: P
     async with await asyncio.start_server(listen, "127.0.0.1", 0, ssl=context) as server:
         address = RelayAddress("127.0.0.1", server.sockets[0].getsockname()[1], b"f" * 32)
         with pytest.raises(PinMismatch):
-            await Direct().connect(address, KeyCheck(frozenset({b"x" * 32})))
+            await Direct(ANYWHERE).connect(address, KeyCheck(frozenset({b"x" * 32})))
         assert await asyncio.wait_for(heard.get(), 5) == b""
         with pytest.raises(NetworkError):
-            await Direct().connect(address, KeyCheck(None))
+            await Direct(ANYWHERE).connect(address, KeyCheck(None))
         assert (await asyncio.wait_for(heard.get(), 5)).startswith(b"GET /troth HTTP/1.1")
 
 

@@ -10,8 +10,10 @@ import pytest
 from troth_client.driver import Driver
 from troth_client.events import AddMessage, Change, Delete, EraseMessages, MarkMessage, MessageState, Put, Save, Tick
 from troth_client.messenger import Messenger
+from troth_client.routes.dial import ANYWHERE
 from troth_client.routes.direct import Direct
 from troth_client.vault.store import Vault
+from troth_client.views import ChatCounts
 from troth_protocol.card import RelayAddress
 from troth_protocol.errors import BadPassphrase, StorageError, VaultBusy, VaultExists
 from troth_protocol.primitives import SystemRandomness
@@ -49,14 +51,14 @@ def test_a_message_is_kept_once_for_each_side(tmp_path: Path) -> None:
         ("ours has the same id", MessageState.AT_RELAY),
     ]
     assert [line.text for line in vault.unread(ANN)] == ["first"]
-    assert vault.counts(ANN) == (2, 1, 201)
-    vault.mark_read(ANN)
+    assert vault.counts(ANN) == ChatCounts(2, 1, 201, lines[0].row)
+    vault.mark_read(ANN, 0)
     vault.apply((message(ANN, 2),))
     assert [line.id for line in vault.unread(ANN)] == [b"\x02" * 16]
     assert vault.history(ANN, lines[-1].row, 1)[0].text == "first"
     vault.apply((EraseMessages(ANN),))
-    assert vault.counts(ANN) == (0, 0, 0)
-    assert vault.counts(BEN)[0] == 1
+    assert vault.counts(ANN) == ChatCounts()
+    assert vault.counts(BEN).lines == 1
     vault.close()
 
 
@@ -104,7 +106,7 @@ def driver(tmp_path: Path) -> tuple[Vault, Driver]:
     for effect in Messenger(SystemRandomness()).found("Ann", relay, int(time.time())):
         assert isinstance(effect, Save)
         vault.apply(effect.changes)
-    return vault, Driver(vault, SystemRandomness(), Direct())
+    return vault, Driver(vault, SystemRandomness(), Direct(ANYWHERE))
 
 
 def test_a_failed_save_leaves_memory_as_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

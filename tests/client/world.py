@@ -8,8 +8,10 @@ from __future__ import annotations
 import queue
 import shutil
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+import apsw
 
 from troth_client.events import (
     Accept,
@@ -21,10 +23,9 @@ from troth_client.events import (
     Delete,
     Drained,
     Effect,
-    EraseMessages,
     Event,
     MakeCard,
-    MarkMessage,
+    MessageKey,
     MessageState,
     Notify,
     OwnerAnswered,
@@ -41,12 +42,17 @@ from troth_client.events import (
     What,
 )
 from troth_client.messenger import Messenger
+from troth_client.vault import schema
+from troth_client.vault.messages import Messages
+from troth_client.views import MessageView
 from troth_protocol.card import Card, RelayAddress
 from troth_protocol.primitives import SystemRandomness
 from troth_protocol.wire import VERSION, answers, requests
 from troth_server import commands, effects
+from troth_server.allowance import Allowance, Shared
 from troth_server.connection import Connection, Identity
-from troth_server.limits import Bucket, Quotas
+from troth_server.gate import Visit
+from troth_server.limits import Bucket, Quotas, Rates
 from troth_server.storage import STORES, Store
 
 RELAY = RelayAddress("relay.example", 7443, b"r" * 32)
@@ -54,39 +60,51 @@ TLS_KEY = b"t" * 32
 START = 1_800_000_000
 
 
-@dataclass
 class Disk:
-    """What a vault would hold."""
+    """What a vault would hold: records in a dictionary, messages in the vault's own tables in memory."""
 
-    rows: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-    messages: list[AddMessage] = field(default_factory=list)
+    def __init__(self, rows: dict[str, dict[bytes, bytes]] | None = None) -> None:
+        self.rows = rows if rows is not None else {}
+        self.db = apsw.Connection(":memory:")
+        schema.create(self.db)
+        self.tables = Messages(self.db)
 
     def apply(self, save: Save) -> None:
         """One transaction."""
-        for change in save.changes:
-            match change:
-                case Put(kind, key, value):
-                    self.rows.setdefault(kind, {})[key] = value
-                case Delete(kind, key):
-                    self.rows.get(kind, {}).pop(key, None)
-                case AddMessage():
-                    ours = change.state is not MessageState.RECEIVED
-                    same = [m for m in self.messages if m.id == change.id and m.contact == change.contact]
-                    if not any((m.state is not MessageState.RECEIVED) == ours for m in same):
-                        self.messages.append(change)
-                case MarkMessage(contact, message_id, state):
-                    self.messages = [
-                        AddMessage(m.contact, m.id, state, m.sent, m.stored, m.text)
-                        if (m.contact, m.id) == (contact, message_id) and m.state is not MessageState.RECEIVED
-                        else m
-                        for m in self.messages
-                    ]
-                case EraseMessages(contact):
-                    self.messages = [m for m in self.messages if m.contact != contact]
+        with self.db:
+            for change in save.changes:
+                match change:
+                    case Put(kind, key, value):
+                        self.rows.setdefault(kind, {})[key] = value
+                    case Delete(kind, key):
+                        self.rows.get(kind, {}).pop(key, None)
+                    case _:
+                        self.tables.apply(change)
+
+    def message(self, contact: bytes, key: MessageKey) -> MessageView | None:
+        """One message, for the messenger."""
+        return self.tables.one(contact, key)
+
+    def lines(self, contact: bytes) -> list[MessageView]:
+        """A conversation, oldest first."""
+        return self.tables.read(contact, "m.row > ?2", (0,), down=False, limit=-1)
+
+    @property
+    def messages(self) -> list[AddMessage]:
+        """Every message of every conversation in the order they were stored, as it stands now."""
+        contacts = [contact for (contact,) in self.db.execute("SELECT contact FROM chat")]
+        found = sorted((line.row, contact, line) for contact in contacts for line in self.lines(contact))
+        return [
+            AddMessage(contact, line.id, line.state, line.sent, line.stored, line.text, line.timer)
+            for _, contact, line in found
+        ]
 
     def copy(self) -> Disk:
         """An independent copy."""
-        return Disk({kind: dict(rows) for kind, rows in self.rows.items()}, list(self.messages))
+        copied = Disk({kind: dict(rows) for kind, rows in self.rows.items()})
+        with copied.db.backup("main", self.db, "main") as backup:
+            backup.step()
+        return copied
 
     def received(self) -> list[str]:
         """Texts that arrived, in order."""
@@ -100,7 +118,7 @@ class RelayCore:
         self.store: Store = STORES["sqlite"](folder, Quotas(), lambda reason: None)
         self.links: dict[bytes, Link] = {}
         self.identity = Identity(RELAY.fingerprint, TLS_KEY, bytes(1_984), (), bytes(32), b"d" * 32)
-        self.creations = Bucket(1_000, 1_000)
+        self.shared = Shared(Rates(), Bucket(1_000, 1_000))
         self.deposits: deque[commands.Deposited] = deque()
 
     def link(self, now: int) -> Link:
@@ -129,7 +147,7 @@ class Link:
         self.relay = relay
         self.now = now
         self.nonce = SystemRandomness().draw(32)
-        self.core = Connection(self.nonce, relay.identity, relay.creations)
+        self.core = Connection(self.nonce, relay.identity, Allowance(relay.shared, Visit()))
         self.incoming: deque[tuple[int, answers.Answer]] = deque()
         self.number = 0
         self.ask(requests.Hello(VERSION))
@@ -175,7 +193,7 @@ class Person:
             for effect in Messenger(SystemRandomness()).found(name, RELAY, now):
                 assert isinstance(effect, Save)
                 self.disk.apply(effect)
-        self.messenger = Messenger.load(self.disk.rows, SystemRandomness())
+        self.messenger = Messenger.load(self.disk.rows, SystemRandomness(), self.disk)
 
     def handle(self, event: Event) -> list[Effect]:
         """One event: the Save is carried out, the rest waits. [R-13.1-1]"""
@@ -213,7 +231,7 @@ class Person:
         """The process dies: only the disk stays."""
         self.pending.clear()
         self.owner = None
-        self.messenger = Messenger.load(self.disk.rows, SystemRandomness())
+        self.messenger = Messenger.load(self.disk.rows, SystemRandomness(), self.disk)
 
     def step(self, *, answer: bool = True) -> bool:
         """Let one pending effect through; with ``answer`` False it arrives but its answer is lost."""

@@ -2,4 +2,6 @@
 
 A profile directory holds ``vault.key`` (Argon2id parameters, salt and a check value; no secret), ``vault.db`` (SQLite,
 every page under ChaCha20-Poly1305 with a raw key) and ``lock``.
+
+Read ``schema``, ``messages``, ``search``, then ``store``.
 """

@@ -1,4 +1,4 @@
-"""The vault's tables, written in one transaction an event and read by page.
+"""The vault's file: opened by one process, written in one transaction an event, gone when it is erased.
 
 The library cannot bind a key, so the raw key stands in SQL text: statements are never traced, and what the library says
 of an error is not passed on.
@@ -18,23 +18,13 @@ import apsw
 from troth_protocol.errors import BadPassphrase, StorageError, VaultBusy, VaultExists
 from troth_protocol.primitives import Randomness
 
-from ..events import AddMessage, Change, Delete, EraseMessages, MarkMessage, MessageState, Put
-from ..views import MessageView
+from ..events import Change, Delete, DeleteMessage, EditMessage, EraseMessage, EraseMessages, MessageKey, Put
+from ..views import ChatCounts, Hit, MessageView
 from . import key as vault_key
+from . import schema, search
+from .messages import Messages
 
-SCHEMA_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE record (kind TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
-CREATE TABLE message (
-  row INTEGER PRIMARY KEY AUTOINCREMENT, contact BLOB NOT NULL, side INTEGER NOT NULL, id BLOB NOT NULL,
-  state INTEGER NOT NULL, sent INTEGER NOT NULL, stored INTEGER NOT NULL, text TEXT NOT NULL,
-  UNIQUE (contact, side, id)
-);
-CREATE INDEX message_of ON message (contact, row);
-CREATE TABLE seen (contact BLOB PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-"""
-_OURS: Final = frozenset({MessageState.QUEUED, MessageState.AT_RELAY, MessageState.FAILED})
+_ERASING: Final = (DeleteMessage, EditMessage, EraseMessage, EraseMessages)
 
 
 @contextlib.contextmanager
@@ -54,6 +44,8 @@ class Vault:
     def __init__(self, connection: apsw.Connection, lock: int) -> None:
         self._db = connection
         self._lock = lock
+        self._messages = Messages(connection)
+        self._erased = True  # a process that died may have left words in the log of writes
 
     @classmethod
     def create(
@@ -70,18 +62,18 @@ class Vault:
             raise BadPassphrase("a vault needs a passphrase")
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = _lock(directory)
+            held = lock(directory)
         except OSError as error:
             raise StorageError(f"the profile directory cannot be written: {error.strerror}") from None
         if (directory / "vault.key").exists():
-            os.close(lock)
+            os.close(held)
             raise VaultExists("there is a profile here already")
         key_file, page_key = vault_key.make(passphrase, randomness, operations, memory)
         for stale in ("vault.db", "vault.db-wal", "vault.db-shm"):  # an init that was cut off before its last step
             (directory / stale).unlink(missing_ok=True)
-        vault = cls(_connect(directory / "vault.db", page_key), lock)
+        vault = cls(_connect(directory / "vault.db", page_key), held)
         with _refusals():
-            vault._db.execute(_SCHEMA)
+            schema.create(vault._db)
         _write_durably(directory / "vault.key", key_file.encode())
         return vault
 
@@ -95,16 +87,16 @@ class Vault:
         except OSError as error:
             raise StorageError(f"vault.key cannot be read: {error.strerror}") from None
         key_file = vault_key.KeyFile.decode(raw)
-        lock = _lock(directory)
+        held = lock(directory)
         try:
             page_key = vault_key.unlock(passphrase, key_file)
-            vault = cls(_connect(directory / "vault.db", page_key), lock)
+            vault = cls(_connect(directory / "vault.db", page_key), held)
             with _refusals():
-                version = vault._db.pragma("user_version")
-            if version != SCHEMA_VERSION:
-                raise StorageError(f"the vault has schema {version}; this troth knows {SCHEMA_VERSION}")
+                known = schema.migrate(vault._db)
+            if not known:
+                raise StorageError(f"the vault was written by a newer troth; this one knows version {schema.VERSION}")
         except BaseException:
-            os.close(lock)
+            os.close(held)
             raise
         return vault
 
@@ -121,84 +113,89 @@ class Vault:
                 rows.setdefault(kind, {})[key] = value
         return rows
 
+    def records(self, kind: str) -> dict[bytes, bytes]:
+        """The records of one kind by key."""
+        with _refusals():
+            return dict(self._db.execute("SELECT key, value FROM record WHERE kind = ?", (kind,)))
+
     def apply(self, changes: tuple[Change, ...]) -> None:
         """Write all changes in one transaction, on disk when this returns; StorageError if none was written."""
+        records: dict[tuple[str, bytes], Put | Delete] = {}
         with _refusals(), self._db:
             for change in changes:
-                self._apply(change)
+                if isinstance(change, Put | Delete):
+                    records[change.kind, change.key] = change  # of many in a batch, the last one counts
+                else:
+                    self._erased = self._erased or isinstance(change, _ERASING)
+                    self._messages.apply(change)
+            puts = [(each.kind, each.key, each.value) for each in records.values() if isinstance(each, Put)]
+            gone = [name for name, each in records.items() if isinstance(each, Delete)]
+            self._db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", puts)
+            self._db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
 
-    def _apply(self, change: Change) -> None:
-        run = self._db.execute
-        match change:
-            case Put(kind, key, value):
-                run("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", (kind, key, value))
-            case Delete(kind, key):
-                run("DELETE FROM record WHERE kind = ? AND key = ?", (kind, key))
-            case AddMessage(contact, message_id, state, sent, stored, text):
-                run(
-                    "INSERT OR IGNORE INTO message (contact, side, id, state, sent, stored, text) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (contact, state in _OURS, message_id, int(state), sent, stored, text),
-                )
-            case MarkMessage(contact, message_id, state):
-                run(
-                    "UPDATE message SET state = ? WHERE contact = ? AND side = 1 AND id = ?",
-                    (int(state), contact, message_id),
-                )
-            case EraseMessages(contact):
-                run("DELETE FROM message WHERE contact = ?", (contact,))
-                run("DELETE FROM seen WHERE contact = ?", (contact,))
+    def tidy(self) -> None:
+        """After words were erased: leave no copy of them in the log of writes either. [R-13.4-1]"""
+        if self._erased:
+            with _refusals():
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._erased = False
 
-    def history(self, contact: bytes, before: int | None, limit: int) -> list[MessageView]:
-        """Up to ``limit`` lines before row ``before``, oldest first."""
+    def history(self, contact: bytes, before: int | None, limit: int, *, after: int | None = None) -> list[MessageView]:
+        """Up to ``limit`` lines, oldest first: the newest before row ``before``, or the oldest after row ``after``."""
         with _refusals():
-            rows = list(
-                self._db.execute(
-                    "SELECT row, id, state, sent, stored, text FROM message WHERE contact = ? AND row < ? "
-                    "ORDER BY row DESC LIMIT ?",
-                    (contact, 2**62 if before is None else before, limit),
-                )
-            )
-        return [_view(*row) for row in reversed(rows)]
+            if after is not None:
+                return self._messages.read(contact, "m.row > ?2", (after,), down=False, limit=limit)
+            last = 2**62 if before is None else before
+            return self._messages.read(contact, "m.row < ?2", (last,), down=True, limit=limit)
 
     def unread(self, contact: bytes) -> list[MessageView]:
         """What came since ``mark_read``, oldest first."""
         with _refusals():
-            return [
-                _view(*row)
-                for row in self._db.execute(
-                    "SELECT row, id, state, sent, stored, text FROM message WHERE contact = ?1 AND side = 0 AND row > "
-                    "coalesce((SELECT seen.row FROM seen WHERE seen.contact = ?1), 0) ORDER BY row",
-                    (contact,),
-                )
-            ]
+            condition = "m.row > (SELECT seen FROM chat WHERE number = ?1) AND m.sender > 1"
+            return self._messages.read(contact, condition, (), down=False, limit=-1)
 
-    def counts(self, contact: bytes) -> tuple[int, int, int]:
-        """Lines in a conversation, unread ones among them, and when the newest was stored."""
+    def message(self, contact: bytes, key: MessageKey) -> MessageView | None:
+        """One message, or None."""
         with _refusals():
-            row = self._db.execute(
-                "SELECT count(*), coalesce(sum(side = 0 AND row > coalesce("
-                "(SELECT seen.row FROM seen WHERE seen.contact = message.contact), 0)), 0), coalesce(max(stored), 0) "
-                "FROM message WHERE contact = ?",
-                (contact,),
-            ).get
-        total, unread, newest = row
-        return int(total), int(unread), int(newest)
+            return self._messages.one(contact, key)
 
-    def mark_read(self, contact: bytes) -> None:
-        """Everything stored so far in a conversation has been seen."""
+    def find(self, contact: bytes, start: str, *, ours: bool | None) -> list[MessageView]:
+        """The two newest messages whose id starts so in hexadecimal, of one side if it matters."""
         with _refusals():
-            self._db.execute(
-                "INSERT OR REPLACE INTO seen SELECT contact, max(row) FROM message WHERE contact = ? GROUP BY contact",
-                (contact,),
-            )
+            return self._messages.find(contact, start, ours)
+
+    def search(self, words: str, contact: bytes | None, before: int | None, limit: int) -> list[Hit]:
+        """Messages with all these words, newest first."""
+        with _refusals():
+            return search.search(self._db, self._messages, words, contact, before, limit)
+
+    def counts(self, contact: bytes) -> ChatCounts:
+        """What is known of a conversation without reading it."""
+        with _refusals():
+            return self._messages.counts(contact)
+
+    def mark_read(self, contact: bytes, now: int, up_to: int | None = None) -> None:
+        """What stands in a conversation, up to a row if one is given, has been seen."""
+        with _refusals(), self._db:
+            self._messages.mark_read(contact, up_to, now)
+
+    def save_draft(self, contact: bytes, text: str) -> None:
+        """Keep what is being written; an empty one is forgotten."""
+        clean = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair cannot be kept
+        with _refusals(), self._db:
+            self._messages.save_draft(contact, clean)
+        self._erased = self._erased or not text
+
+    def fade(self, now: int) -> list[bytes]:
+        """Erase what has had its time; the conversations it was in."""
+        with _refusals(), self._db:
+            touched = self._messages.fade(now)
+        self._erased = self._erased or bool(touched)
+        return touched
 
 
-def _view(row: int, message_id: bytes, state: int, sent: int, stored: int, text: str) -> MessageView:
-    return MessageView(row, message_id, MessageState(state), sent, stored, text)
-
-
-def _lock(directory: Path) -> int:
+def lock(directory: Path) -> int:
+    """Hold a profile until the descriptor is closed; VaultBusy."""
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

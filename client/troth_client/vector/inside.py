@@ -89,6 +89,23 @@ def _inner_shown(read: content.Content) -> dict[str, object]:
             return {"kind": "profile", "name": read.name}
         case content.TopUp():
             return {"kind": "top-up", "padding": read.padding}
+        case content.Reply():
+            named = {"own": read.own, "about": read.about}
+            return {"kind": "reply", "id": read.id, "sent": str(read.sent), **named, "text": read.text}
+        case content.Edit():
+            ordered = {"revision": read.revision, "edited": str(read.edited)}
+            return {"kind": "edit", "id": read.id, **ordered, "text": read.text}
+        case content.Deletion():
+            return {"kind": "deletion", "id": read.id, "deleted": str(read.deleted)}
+        case content.Reaction():
+            named = {"own": read.own, "id": read.id}
+            return {"kind": "reaction", **named, "time": str(read.time), "sign": read.sign}
+        case content.Receipt():
+            return {"kind": "receipt", "ids": read.ids}
+        case content.Expiry():
+            return {"kind": "expiry", "seconds": read.seconds, "time": str(read.time)}
+        case content.Expiring():
+            return {"kind": "expiring", "seconds": read.seconds, "inner": _inner_shown(read.inner)}
         case content.Unknown():
             return {"kind": "unknown", "type": read.type, "ignorable": read.ignorable}
         case content.Addressed():

@@ -8,14 +8,14 @@ from typing import Final
 
 from troth_protocol.encoding import Reader, sha256
 from troth_protocol.errors import DecodeError, UserError
-from troth_protocol.wire import MAX_ENVELOPE, Type, Via, answers, requests
+from troth_protocol.wire import MAX_ENVELOPE, Type, Via, answers, blobs, requests, rights
 
 from .inside import padded
 from .value import Given, Operation, Refusal, Results
 
 _LONG: Final = frozenset({"expires", "sequence", "sequences", "since", "ledger_length", "length"})
 """Fields of 64 bits, written as strings."""
-_HASHED: Final = frozenset({"bundle", "envelope", "operator"})
+_HASHED: Final = frozenset({"bundle", "envelope", "operator", "chunk"})
 """Fields that are shown by size and hash, because they are long and opaque here."""
 
 
@@ -92,6 +92,17 @@ def _request(name: str, given: Given) -> requests.Request:
             return requests.Ledger(number("since"))
         case "SPARES":
             return requests.Spares(given.raws("add"), given.raws("remove"))
+        case "ERASE":
+            return rights.Erase()
+        case "REFUSE":
+            return rights.Refuse(given.raws("nonces"))
+        case "BLOB_PUT":
+            blob, chunks, expires = raw("blob"), number("chunks"), number("expires")
+            return blobs.BlobPut(blob, chunks, expires, number("index"), raw("chunk"))
+        case "BLOB_GET":
+            return blobs.BlobGet(raw("blob"), number("index"))
+        case "BLOB_DELETE":
+            return blobs.BlobDelete(raw("blob"))
     raise UserError(f"there is no request {name}")
 
 
@@ -117,6 +128,10 @@ def _answer(name: str, given: Given) -> answers.Answer:
             return answers.Drained()
         case "LEDGER_PAGE":
             return answers.LedgerPage(raw("operator"), number("length"), given.raws("entries"))
+        case "BLOB_STATE":
+            return blobs.BlobState(number("stored"), number("chunks"), number("expires"))
+        case "BLOB_PART":
+            return blobs.BlobPart(number("chunks"), number("index"), raw("chunk"))
     raise UserError(f"there is no answer {name}")
 
 

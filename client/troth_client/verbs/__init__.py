@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -13,17 +11,22 @@ from troth_protocol.primitives import SystemRandomness
 
 from ..cli import Output
 from ..driver import Driver
-from ..routes import ROUTES
+from ..route_desk import RouteDesk
 from ..vault.store import Vault
-from . import people, talk
+from . import chat, erasing, people, talk, window
 from .account import card, init
+from .erasing import erase_profile
+from .routes import routes
+from .window import first_run
 
-__all__ = ["carry_out", "init"]
+__all__ = ["carry_out", "erase_profile", "first_run", "init"]
 
 VERBS: Final[dict[str, Callable[[Driver, argparse.Namespace, Output], Awaitable[int]]]] = {
     "card": card, "add": people.add, "requests": people.requests, "accept": people.accept, "decline": people.decline,
     "contacts": people.contacts, "verify": people.verify, "send": talk.send, "receive": talk.receive,
-    "history": talk.history,
+    "history": talk.history, "routes": routes, "block": people.block, "unblock": people.unblock, "reply": chat.reply,
+    "edit": chat.edit, "delete": chat.delete, "react": chat.react, "resend": chat.resend, "withdraw": chat.withdraw,
+    "expire": chat.expire, "receipts": chat.receipts, "search": chat.search, "account": erasing.account,
 }  # fmt: skip
 
 
@@ -32,25 +35,17 @@ async def carry_out(profile: Path, passphrase: str, options: argparse.Namespace,
     vault = Vault.open(profile, passphrase)
     driver: Driver | None = None
     try:
-        driver = Driver(vault, SystemRandomness(), ROUTES["direct"]())
+        desk = RouteDesk(vault, profile, SystemRandomness())
+        driver = Driver(vault, SystemRandomness(), desk.chooser, routes=desk)
+        driver.fade()  # whatever this verb shows, nothing of it has had its time
         if options.verb is None:
-            return await _window(driver)
-        return await VERBS[options.verb](driver, options, output)
+            return await window.show(driver, profile, plain=getattr(options, "plain", False))
+        code = await VERBS[options.verb](driver, options, output)
     finally:
         if driver is not None:
             await driver.close()
         vault.close()
-
-
-async def _window(driver: Driver) -> int:
-    """The window, with the driver at work beside it."""
-    from .. import tui
-
-    running = asyncio.create_task(driver.run())
-    try:
-        await tui.run(driver, "troth")
-    finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-    return 0
+    if options.verb == "account" and options.step == "erase":  # the relay has done its part, or this is not reached
+        erasing.wipe_alone(profile)
+        output.remark("The profile is erased.", {"type": "erased", "where": "here"})
+    return code

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from troth_protocol.card import Card
-from troth_protocol.errors import NotReady, TrustError
+from troth_protocol.errors import NetworkError, NotReady, RelayError, TrustError
 
 from ..cli import Output
 from ..display import inert, short_fingerprint
 from ..driver import Driver
-from ..events import Accept, Add, Decline, Notify, SetVerified, What
+from ..events import Accept, AcknowledgeChange, Add, Block, Decline, Notify, SetVerified, Unblock, What
 from ..records import Standing
+from .account import online
 from .shared import SETTLE_SECONDS, STANDINGS, again, contact_line, explain, find, print_line
 
 
@@ -75,6 +76,9 @@ async def contacts(driver: Driver, _: argparse.Namespace, output: Output) -> int
             continue
         marks = ["verified"] if view.verified else ["not verified"]
         marks += ["post-quantum confirmed"] if view.confirmed else []
+        marks += ["blocked"] if view.blocked else []
+        marks += ["keys changed: see troth verify"] if view.change else []
+        marks += ["name looks like another contact's"] if view.confusable else []
         marks += [f"{view.unread} unread"] if view.unread else []
         marks += [f"{view.queued} queued"] if view.queued else []
         line = f"{inert(view.name)}  {short_fingerprint(view.fingerprint)}  {STANDINGS[view.standing]}; "
@@ -82,9 +86,43 @@ async def contacts(driver: Driver, _: argparse.Namespace, output: Output) -> int
     return 0
 
 
+async def block(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Take from a contact every means to write; our relay is told now, or at the next connection."""
+    view = find(driver, options.contact)
+    await driver.do(Block(view.fingerprint))
+    try:
+        async with online(driver):
+            await driver.flush(SETTLE_SECONDS)
+    except (NetworkError, RelayError):
+        output.remark("Blocked here; the relay is told at the next connection.", {"type": "kept"})
+    output.result(f"{inert(view.name)} is blocked, and is not told.", contact_line(again(driver, view)))
+    return 0
+
+
+async def unblock(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Give a contact new means to write."""
+    view = find(driver, options.contact)
+    await driver.do(Unblock(view.fingerprint))
+    try:
+        async with online(driver):
+            await driver.flush(SETTLE_SECONDS)
+            await driver.settle(SETTLE_SECONDS)
+        unsaid = driver.waits(view.fingerprint)
+    except (NetworkError, RelayError):
+        unsaid = True
+    if unsaid:
+        output.remark("The rest is kept and sent later.", {"type": "kept"})
+    output.result(f"{inert(view.name)} can write to you again.", contact_line(again(driver, view)))
+    return 0
+
+
 async def verify(driver: Driver, options: argparse.Namespace, output: Output) -> int:
     """The safety number, and whether it was compared."""
     view = find(driver, options.contact)
+    if view.change:
+        output.result(f"! {view.change}", {"type": "change", "message": view.change})
+    if options.accept_change:
+        await driver.do(AcknowledgeChange(view.fingerprint))
     if options.mark or options.unmark:
         await driver.do(SetVerified(view.fingerprint, verified=options.mark))
     number = driver.safety_number(view.fingerprint)

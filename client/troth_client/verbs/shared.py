@@ -15,6 +15,8 @@ from ..views import ContactView, MessageView
 
 SETTLE_SECONDS: Final = 40
 """How long a verb waits for a relay before it leaves the rest for later: one connection attempt and one answer."""
+MOST_LINES: Final = 2**31 - 1
+"""More than a vault holds; the database knows no number beyond 64 bits."""
 STANDINGS: Final = {
     Standing.ADDING: "not reached yet",
     Standing.ASKED: "has not answered yet",
@@ -45,6 +47,11 @@ def find(driver: Driver, typed: str, *standings: Standing) -> ContactView:
     return named[0]
 
 
+def bounded(typed: int) -> int:
+    """A number of lines as it was typed, within what can be asked for."""
+    return min(max(1, typed), MOST_LINES)
+
+
 def again(driver: Driver, view: ContactView) -> ContactView:
     """The contact as it stands now."""
     return next(each for each in driver.contacts() if each.fingerprint == view.fingerprint)
@@ -62,19 +69,37 @@ def contact_line(view: ContactView) -> dict[str, object]:
     return {
         "type": "contact", "name": view.name, "claimed": view.claimed, "fingerprint": view.fingerprint.hex(),
         "standing": view.standing.name.lower(), "verified": view.verified, "confirmed": view.confirmed,
-        "epoch": view.epoch, "unread": view.unread, "queued": view.queued,
+        "epoch": view.epoch, "unread": view.unread, "queued": view.queued, "blocked": view.blocked,
+        "change": view.change, "confusable": view.confusable, "timer": view.timer, "receipts": view.receipts,
     }  # fmt: skip
 
 
-def print_line(output: Output, view: ContactView, message: MessageView) -> None:
+_MARKS: Final = {MessageState.QUEUED: " (queued)", MessageState.DELIVERED: " (delivered)"}
+
+
+def message_line(view: ContactView, message: MessageView) -> dict[str, object]:
+    """A line of a conversation as one JSON object."""
+    reply = message.reply
+    return {
+        "type": "message", "contact": view.fingerprint.hex(), "name": view.name, "id": message.id.hex(),
+        "state": message.state.name.lower(), "sent": message.sent, "stored": message.stored, "text": message.text,
+        "edited": message.edited, "deleted": message.deleted, "timer": message.timer, "expires": message.expires,
+        "why": message.why,
+        "reply": None if reply is None else {"ours": reply.message.ours, "id": reply.message.id.hex()},
+        "reactions": [{"ours": each.ours, "sign": each.sign} for each in message.reactions],
+    }  # fmt: skip
+
+
+def print_line(output: Output, view: ContactView, message: MessageView, *, ids: bool = False) -> None:
     """One line of a conversation; others' text is inert. [R-13.1-8]"""
     who = {MessageState.NOTICE: "*", MessageState.RECEIVED: inert(view.name)}.get(message.state, "you")
-    state = {MessageState.QUEUED: " (queued)", MessageState.FAILED: " (failed)"}.get(message.state, "")
-    words = inert(message.text, lines=True)
-    output.result(
-        f"{clock(message.sent)} {who}: {words}{state}",
-        {
-            "type": "message", "contact": view.fingerprint.hex(), "name": view.name, "id": message.id.hex(),
-            "state": message.state.name.lower(), "sent": message.sent, "text": message.text,
-        },
-    )  # fmt: skip
+    words = "(taken back)" if message.deleted else inert(message.text, lines=True)
+    if message.reply is not None and not message.deleted:
+        words = f"(to \u201c{inert(message.reply.text[:40]) or 'what is not here'}\u201d) {words}"
+    marks = _MARKS.get(message.state, "")
+    if message.state is MessageState.FAILED:
+        marks = f" (failed: {message.why})" if message.why else " (failed)"
+    marks += " (edited)" if message.edited and not message.deleted else ""
+    marks += "".join(f" [{'you' if each.ours else 'they'}: {inert(each.sign)}]" for each in message.reactions)
+    start = f"{message.id.hex()[:8]}  " if ids else ""
+    output.result(f"{start}{clock(message.sent)} {who}: {words}{marks}", message_line(view, message))

@@ -6,12 +6,14 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator
+from functools import partial
 
+from ..again import insist
 from ..cli import Output
 from ..driver import Driver
 from ..events import Notify, SendText, What
 from ..records import Standing
-from .shared import SETTLE_SECONDS, STANDINGS, again, explain, find, print_line
+from .shared import SETTLE_SECONDS, STANDINGS, again, bounded, explain, find, print_line
 
 
 async def send(driver: Driver, options: argparse.Namespace, output: Output) -> int:
@@ -55,7 +57,7 @@ async def receive(driver: Driver, options: argparse.Namespace, output: Output) -
         elif note.what is What.REQUEST and note.contact not in strangers:
             strangers.add(note.contact)
             output.remark("Somebody new has written: see  troth requests", {"type": "request"})
-        elif note.what in {What.ALARM, What.REFUSED}:
+        elif note.what in {What.ALARM, What.REFUSED, What.CHANGED}:
             output.remark(f"! {note.detail}", {"type": "alarm", "code": note.code, "message": note.detail})
         elif note.what is What.OFFLINE and options.follow and note.detail:
             output.remark(f"- {note.detail}", {"type": "offline", "message": note.detail})
@@ -65,8 +67,9 @@ async def receive(driver: Driver, options: argparse.Namespace, output: Output) -
     try:
         if options.follow:
             await driver.run()
-        await driver.fetch(until_drained=True)
+        await insist(partial(driver.fetch, until_drained=True))  # [R-19.3-6]
         await driver.settle(SETTLE_SECONDS)
+        driver.fade()
     finally:
         end()
     _print_unread(driver, output)
@@ -84,6 +87,6 @@ def _print_unread(driver: Driver, output: Output) -> None:
 async def history(driver: Driver, options: argparse.Namespace, output: Output) -> int:
     """The newest lines of a conversation."""
     view = find(driver, options.contact)
-    for message in driver.history(view.fingerprint, limit=max(1, options.limit)):
-        print_line(output, view, message)
+    for message in driver.history(view.fingerprint, limit=bounded(options.limit)):
+        print_line(output, view, message, ids=options.ids)
     return 0
