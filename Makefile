@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow disruption lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/troth demo $(ARGS)
@@ -14,6 +14,10 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+# Root, and what tests/disruption/README.md names: networks with a censor in between, and a table of what got through.
+disruption: $(STAMP)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/disruption tests/client/test_routes_packets.py $(ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -22,6 +26,8 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q --require-hashes -r tests/bench/requirements.lock
 	$(BIN)/python tests/bench/protocol.py
+	$(BIN)/python tests/bench/client.py
+	$(BIN)/python tests/bench/relay.py
 
 # The stamp is written last, so an interrupted set-up starts over. A venv made without ensurepip still leaves a
 # python behind, which is why ensurepip is asked first.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from bench import protocol
@@ -20,3 +24,11 @@ def test_the_rows_are_the_same_everywhere(capsys: pytest.CaptureFixture[str]) ->
     protocol.main(["--quick"])
     lines = capsys.readouterr().out.splitlines()
     assert [line[:20].strip() for line in lines[1:]] == list(protocol.COUNTS)
+
+
+@pytest.mark.slow
+def test_the_client_rows_run() -> None:
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("client.py"), "--quick"], capture_output=True, text=True, check=True
+    )
+    assert len(done.stdout.splitlines()) == 18

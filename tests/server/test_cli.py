@@ -17,8 +17,8 @@ from troth_protocol.card import RelayAddress
 from troth_protocol.errors import DecodeError, StorageError, UserError
 from troth_protocol.keys import VerifyKey
 from troth_protocol.primitives import SystemRandomness
-from troth_server import config as configuration
 from troth_server import cli, operator, tls
+from troth_server import config as configuration
 from troth_server.admission import Mode
 from troth_server.cli import main
 from troth_server.config import Config, Page, Tls, TlsMode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from troth_protocol.errors import NetworkError, UserError
 from troth_server import notify, tls
+from troth_server.cli import main
 from troth_server.commands import QueuedView
 from troth_server.config import Config, Tls, TlsMode
 from troth_server.ledger_file import LedgerFile
@@ -82,3 +84,25 @@ class NoStore:
 
     def close(self) -> None:
         raise AssertionError
+
+
+def test_a_reload_that_comes_before_the_relay_serves_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[object] = []
+
+    class Early:
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        async def run(self) -> None:
+            seen.append(signal.getsignal(signal.SIGHUP))
+
+    monkeypatch.setattr("troth_server.service.Service", Early)
+    monkeypatch.setattr("troth_server.quiet.hush", lambda: None)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        assert main(["serve", "--data", str(tmp_path)]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [signal.SIG_IGN]
