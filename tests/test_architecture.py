@@ -97,8 +97,12 @@ ARROWS: Final[Mapping[str, May]] = {
         (*SERVED, *words("troth_server.erasure* troth_server.backup* troth_server.shred troth_server.storage*"))
     ),
     "troth_server.config": May(
-        words("troth_protocol.errors troth_server.limits troth_server.admission troth_server.config_text")
+        (
+            *words("troth_protocol.errors troth_server.limits troth_server.admission troth_server.config_text"),
+            "troth_server.config_table",
+        )
     ),
+    "troth_server.config_table": May(words("troth_protocol.errors")),
     "troth_server.config_text": May(),
     "troth_server.ledger_file": May(SERVED),
     "troth_server.tls": May(SERVED),

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from troth_protocol.errors import StorageError, UserError
 
 from .admission import Mode
+from .config_table import Table, filled
 from .config_text import quoted, template
 from .limits import DAY, BlobQuotas, Quotas, Rates
 
@@ -22,7 +23,6 @@ DEFAULT_PORT: Final = 7_443
 """Above 1,024, so that the relay never needs to be root; 443 is for a reverse proxy or a redirect."""
 MOST_TEXT: Final = 2_000
 """Characters of each text for the page: it is a page, and small."""
-_Choice = TypeVar("_Choice", bound=Enum)
 
 
 class TlsMode(Enum):
@@ -199,7 +199,7 @@ def load(data: Path) -> Config:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: {error}") from None
-    table = _Table(path, raw)
+    table = Table(path, filled(raw, tomllib.loads(Config(data).toml())))
     tls, admission, page = table.table("tls"), table.table("admission"), table.table("page")
     limits, chosen, rates, blobs = (table.table(each) for each in ("limits", "quotas", "rates", "blobs"))
     config = Config(
@@ -239,59 +239,3 @@ def load(data: Path) -> Config:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     return config
-
-
-class _Table:
-    """A TOML table that is read key by key and may hold nothing else."""
-
-    def __init__(self, path: Path, raw: dict[str, object]) -> None:
-        self._path = path
-        self._raw = dict(raw)
-
-    def _take(self, key: str) -> object:
-        if key not in self._raw:
-            raise UserError(f"{self._path}: {key} is missing")
-        return self._raw.pop(key)
-
-    def text(self, key: str, most: int = 4_096) -> str:
-        """A string of at most ``most`` characters."""
-        value = self._take(key)
-        if not isinstance(value, str) or "\0" in value:
-            raise UserError(f"{self._path}: {key} must be a string")
-        if len(value) > most:
-            raise UserError(f"{self._path}: {key} is longer than {most} characters")
-        return value
-
-    def flag(self, key: str) -> bool:
-        """True or false."""
-        value = self._take(key)
-        if not isinstance(value, bool):
-            raise UserError(f"{self._path}: {key} must be true or false")
-        return value
-
-    def choice(self, key: str, kind: type[_Choice]) -> _Choice:
-        """One of a few words."""
-        value = self.text(key)
-        for each in kind:
-            if each.value == value:
-                return each
-        raise UserError(f"{self._path}: {key} must be one of {', '.join(str(each.value) for each in kind)}")
-
-    def number(self, key: str, least: int, most: int = 2**40) -> int:
-        """An integer within ``least``..``most``."""
-        value = self._take(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise UserError(f"{self._path}: {key} must be a number from {least} to {most}")
-        return value
-
-    def table(self, key: str) -> _Table:
-        """A table inside this one."""
-        value = self._take(key)
-        if not isinstance(value, dict):
-            raise UserError(f"{self._path}: [{key}] must be a table")
-        return _Table(self._path, value)
-
-    def end(self) -> None:
-        """Refuse what nobody asked for: a mistyped limit must not be a default in silence."""
-        if self._raw:
-            raise UserError(f"{self._path}: unknown setting {min(self._raw)}")

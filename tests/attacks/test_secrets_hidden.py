@@ -96,6 +96,11 @@ SAMPLES: Final[list[object]] = [
 ]  # fmt: skip
 
 
+def spoilt(raw: bytes) -> bytes:
+    """The same with its last bit turned."""
+    return raw[:-1] + bytes((raw[-1] ^ 1,))
+
+
 @pytest.mark.parametrize("value", SAMPLES, ids=lambda value: type(value).__name__)
 def test_a74_no_representation_shows_a_secret(value: object) -> None:
     """A-74: repr, str and format of every type that holds keys, tokens, ids or words."""
@@ -122,17 +127,17 @@ def failures() -> list[Callable[[], object]]:
     used = dataclasses.replace(BOB.secrets, one_time=(None,) * 128)
     opening = FLIGHT.prefix.opening
     return [
-        lambda: session.decrypt(B_SESSION, message[:-1] + b"\x00", now=NOW),
+        lambda: session.decrypt(B_SESSION, spoilt(message), now=NOW),
         lambda: session.decrypt(B_SESSION, bytes(82) + message[82:], now=NOW),
         lambda: session.decrypt(B_SESSION, craft(A_SESSION, SOURCE, padded, n=9_999), now=NOW),
         lambda: session.decrypt(B_SESSION, craft(A_SESSION, SOURCE, padded, tag=99), now=NOW),
         lambda: session.decrypt(B_SESSION, craft(A_SESSION, SOURCE, padded, version=9), now=NOW),
         lambda: session.decrypt(B_SESSION, craft(A_SESSION, SOURCE, b"\x09" * 1_024), now=NOW),
-        lambda: accept(BOB, FLIGHT.sealed[:-1] + b"\x00"),
+        lambda: accept(BOB, spoilt(FLIGHT.sealed)),
         lambda: accept(BOB, FLIGHT.sealed, BOB.manifest.expires + 10**8),
         lambda: handshake.respond(ALICE.party, BOB.party, BOB.identity, used, BOB.statement.hash, opening),
-        lambda: manifest.parse(raw[:-1] + b"\x00", BOB.root.public),
-        lambda: prekeys.parse_statement(statement[:-1] + b"\x00", BOB.fingerprint, BOB.device),
+        lambda: manifest.parse(spoilt(raw), BOB.root.public),
+        lambda: prekeys.parse_statement(spoilt(statement), BOB.fingerprint, BOB.device),
         lambda: prekeys.open_leaf(ALICE.leaves[0], BOB.statement.root),
         lambda: card.open_bundle(BOB.card.key, bytes(32), BOB.fingerprint, BOB.bundle()),
         lambda: card.Card.from_link(BOB.card.link()[:-1] + "_"),

@@ -152,7 +152,7 @@ def spoil(name: str, content: bytes | None) -> object:
         (spoil("tls-key.pem", b"noise"), 1, "is not the key of"),
         (spoil("relay.toml", b"port = ["), 1, "relay.toml"),
         (spoil("relay.toml", b"\xff"), 1, "relay.toml"),
-        (spoil("relay.toml", b'bind = "127.0.0.1"\nport = "x"'), 1, "missing"),
+        (spoil("relay.toml", b'bind = "127.0.0.1"\nport = "x"'), 1, "port must be"),
         (spoil("relay.db", b"noise" * 999), 70, "database cannot be used"),
     ],
 )
@@ -203,7 +203,7 @@ def test_the_configuration_file_says_every_value(tmp_path: Path) -> None:
         ('store = "sqlite"', "store = 1", "store must be a string"),
         ("retention_days = 14", "retention_days = 15", "from 1 to 14"),
         ("cards = 64", "cards = 64\ncrads = 1", "unknown setting crads"),
-        ("spares = 1024", "", "spares is missing"),
+        ("spares = 1024", "sparse = 1024", "unknown setting sparse"),
         ("[limits]", "[[limits]]", "must be a table"),
     ],
 )
@@ -213,6 +213,14 @@ def test_a_mistyped_setting_is_named(tmp_path: Path, old: str, new: str, text: s
     (tmp_path / "relay.toml").write_text(good.replace(old, new))
     with pytest.raises(UserError, match=text):
         configuration.load(tmp_path)
+
+
+def test_a_file_of_an_earlier_version_goes_on_working(tmp_path: Path) -> None:
+    """What it does not say has its default; what it says counts."""
+    (tmp_path / "relay.toml").write_text("port = 8443\n[quotas]\ncards = 3\n")
+    config = configuration.load(tmp_path)
+    assert (config.port, config.quotas.cards, config.quotas.spares) == (8443, 3, Config(tmp_path).quotas.spares)
+    assert config.rates == Config(tmp_path).rates
 
 
 def test_the_ledger_file_is_what_clients_verify(founded: tuple[Config, LedgerFile]) -> None:

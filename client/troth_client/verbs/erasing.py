@@ -23,7 +23,7 @@ from .account import online
 from .shared import contact_line, message_line
 
 _PAGE: Final = 500
-_FILES: Final = ("vault.key", "vault.db", "vault.db-wal", "vault.db-shm", "vault.new", "lock")
+_FILES: Final = ("vault.key", "vault.db", "vault.db-wal", "vault.db-shm", "vault.new", "preferences.toml", "lock")
 
 
 def sure(options: argparse.Namespace, what: str) -> None:
