@@ -20,6 +20,8 @@ OPEN_SECONDS: Final = 10
 """From accept to the end of the HTTP handshake, absolute: a slow client needs 4 round trips, a slow-loris minutes."""
 HELLO_SECONDS: Final = 10
 """From the end of the HTTP handshake to Hello, absolute: a connection without Hello holds memory for nobody."""
+UNREAD_BYTES: Final = 16_384
+"""What a peer may still send while its closing frame is awaited; after more nothing is read, and it is dropped soon."""
 LINGER_SECONDS: Final = 1
 """After a flood nothing more is read, and who reads finds the reason; then the connection is dropped."""
 CLOSE_SECONDS: Final = 5
@@ -61,6 +63,8 @@ UNSENT_BUFFER: Final = 32_768
 """TCP_NOTSENT_LOWAT: bytes the kernel takes before it can send them; more would only delay a ping."""
 READ_FRAMES: Final = 8
 """Frames read ahead of processing; 8 of the largest are 560 kB."""
+TURN: Final = 4
+"""Frames of one connection before the others have their turn: four pages of a ledger are 2 ms."""
 OUTSTANDING: Final = 32
 """Requests of one connection that wait for the disk; enough to fill half a group commit."""
 BUNDLE_WEIGHT: Final = 16

@@ -27,6 +27,7 @@ from .limits import (
     SLICE_BYTES,
     SLOW_READERS,
     TLS_AHEAD,
+    UNREAD_BYTES,
     WRITE_CAP,
     WRITE_HIGH,
 )
@@ -128,6 +129,7 @@ class Peer(ServerConnection):
         self._ahead = b""
         """Read, and not yet parsed: the session is busy."""
         self._ended = False
+        self._unread = UNREAD_BYTES
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done. From here on, what was read ahead is ours to hold back, and TLS holds little more."""
@@ -190,6 +192,12 @@ class Peer(ServerConnection):
         if self.protocol.flooded:
             return
         self._heard = self.loop.time()
+        if self._ended:
+            self._unread -= len(data)
+            if self._unread < 0:
+                self.protocol.flooded = True
+                self._linger()
+                return
         self._ahead = self._ahead + data if self._ahead else data
         if not self.recv_messages.paused:
             self._parse()
@@ -230,13 +238,17 @@ class Peer(ServerConnection):
                 return
             super().data_received(data[start : start + SLICE_BYTES])
             if self.protocol.flooded:
-                self._behind.metrics.add(Count.FLOODED)
-                self.transport.pause_reading()
-                self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+                self._linger()
                 return
             if self.transport.get_write_buffer_size() > WRITE_CAP:
                 self.cut_off(Count.STUCK)
                 return
+
+    def _linger(self) -> None:
+        """After a flood: read no more, and let what was said last go out."""
+        self._behind.metrics.add(Count.FLOODED)
+        self.transport.pause_reading()
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _go_on(self) -> None:
         """The session has room again."""

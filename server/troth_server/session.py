@@ -8,6 +8,7 @@ for a slow reader until there is room, so that memory for one peer is bounded by
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from .blob_commands import PutBlob, ReadBlob
 from .commands import Done, Erase, LoadQueue, Outcome, Queued, TakeBundle
 from .connection import Connection
 from .effects import Answer, Ask, Close, CloseCode, Effect, Subscribe
-from .limits import BUNDLE_WEIGHT, HELLO_SECONDS, OUTSTANDING
+from .limits import BUNDLE_WEIGHT, HELLO_SECONDS, OUTSTANDING, TURN
 from .peer import Peer
 
 
@@ -70,8 +71,11 @@ class Session:
             async with asyncio.timeout(HELLO_SECONDS):
                 while not self._core.greeted and not self._closed:
                     await self._read()
+            turns = itertools.cycle(range(TURN))
             while not self._closed:
                 await self._read()
+                if next(turns) == 0:
+                    await asyncio.sleep(0)  # a peer that never lets us wait would hold up everybody else
             await self.peer.wait_closed()
         except TimeoutError:
             await self.peer.close(CloseCode.POLICY, "HELLO_TIMEOUT")
