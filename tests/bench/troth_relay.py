@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import ssl
 import subprocess
@@ -43,6 +44,16 @@ def plain(folder: Path, port: int) -> list[str]:
 
 def _init(data: Path, *arguments: str) -> None:
     subprocess.run([*_RELAY, "init", "--data", str(data), *arguments], check=True, capture_output=True)
+    path = data / "relay.toml"
+    text = path.read_text()
+    for setting in (
+        "network_connections",
+        "network_connects_at_once",
+        "network_handshakes",
+        "network_creations_at_once",
+    ):
+        text = re.sub(rf"^{setting} = \d+", f"{setting} = 100000", text, flags=re.MULTILINE)
+    path.write_text(re.sub(r"^creations_at_once = \d+", "creations_at_once = 100000", text, flags=re.MULTILINE))
 
 
 def tls() -> ssl.SSLContext:
