@@ -13,7 +13,7 @@ from troth_protocol.errors import NotReady, TrustError
 from troth_protocol.manifest import Manifest
 from troth_protocol.writing import MESSAGE_ID_SIZE
 
-from .events import AcknowledgeChange, AddMessage, MessageState, SetReceipts, What
+from .events import AcknowledgeChange, AddMessage, MessageState, SetMuted, SetReceipts, What
 from .journal import Journal
 from .records import Contact, Standing
 from .terms import Chat, Receipts, Settings
@@ -39,7 +39,7 @@ def settings(journal: Journal) -> Settings:
 def terms(journal: Journal, fingerprint: bytes) -> Terms:
     """What a window shows of it."""
     held = chat(journal, fingerprint)
-    return Terms(held.blocked, held.change, held.timer, receipts(journal, fingerprint))
+    return Terms(held.blocked, held.change, held.timer, receipts(journal, fingerprint), held.muted)
 
 
 def receipts(journal: Journal, fingerprint: bytes) -> bool:
@@ -56,6 +56,13 @@ def set_receipts(journal: Journal, event: SetReceipts) -> None:
     contact = journal.contact(event.contact)
     chosen = Receipts.ON if event.on else Receipts.OFF
     journal.chats.put(contact.fingerprint, replace(chat(journal, contact.fingerprint), receipts=chosen))
+    journal.notify(What.CONTACT, contact.fingerprint)
+
+
+def set_muted(journal: Journal, event: SetMuted) -> None:
+    """Announce nothing new of a contact from now on, or announce it again; NoSuchContact."""
+    contact = journal.contact(event.contact)
+    journal.chats.put(contact.fingerprint, replace(chat(journal, contact.fingerprint), muted=event.on))
     journal.notify(What.CONTACT, contact.fingerprint)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import io
+import itertools
 import json
 import os
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from troth_protocol.errors import BadPassphrase, TrothError, UserError
+
+from .steps import AT_A_COMMAND
 
 PROFILE: Final = "~/.local/share/troth"
 
@@ -37,18 +40,32 @@ class Output:
         if not self._quiet:
             self.result(sentence, value)
 
+    def nothing(self, sentence: str) -> None:
+        """That what was asked for is empty; a program sees it by no line at all."""
+        if not self.as_json and not self._quiet:
+            print(sentence, flush=True)
+
     def error(self, error: TrothError) -> None:
-        """One line on standard error."""
-        line = {"type": "error", "code": error.code, "message": str(error)}
-        print(json.dumps(line) if self.as_json else f"troth: {error}", file=sys.stderr, flush=True)
+        """One line on standard error: what went wrong, and what to do next."""
+        step = AT_A_COMMAND.get(error.code, "")
+        line = {"type": "error", "code": error.code, "message": str(error), "next": step}
+        said = f"troth: {error}. Next: {step}." if step else f"troth: {error}"
+        print(json.dumps(line) if self.as_json else said, file=sys.stderr, flush=True)
+
+
+class _Misused(UserError):
+    """A command line that no verb understands; ``usage`` is what one of them would."""
+
+    def __init__(self, message: str, usage: str) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class _Parser(argparse.ArgumentParser):
-    """Exits with 1, the caller's mistake, where argparse would exit with 2."""
+    """Raises the caller's mistake where argparse would print it and exit with 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(1, f"troth: {message}\n")
+        raise _Misused(message, self.format_usage())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,6 +173,8 @@ def _chat(verb: _Verb) -> None:
     search.add_argument("--limit", type=int, default=50, metavar="N", help="at most N (50)")
     verb("block", "take from a contact every means to write to you").add_argument("contact", metavar="CONTACT")
     verb("unblock", "let a blocked contact write again").add_argument("contact", metavar="CONTACT")
+    verb("mute", "announce nothing new of a contact; it is counted").add_argument("contact", metavar="CONTACT")
+    verb("unmute", "announce it again").add_argument("contact", metavar="CONTACT")
 
 
 def _leave(account: argparse.ArgumentParser, profile: argparse.ArgumentParser, common: _Parser) -> None:
@@ -211,7 +230,14 @@ def run(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter is shown its number
-    options = parser().parse_args(arguments)
+    try:
+        options = parser().parse_args(arguments)
+    except _Misused as error:
+        as_json = _wants_json(arguments)
+        if not as_json:
+            print(error.usage, end="", file=sys.stderr)
+        Output(as_json=as_json, quiet=False).error(error)
+        return error.exit_code
     output = Output(as_json=getattr(options, "json", False), quiet=getattr(options, "quiet", False))
     try:
         return _dispatch(options, output)
@@ -226,6 +252,12 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # a traceback could show what must not be seen
         output.error(TrothError(f"unexpected {type(error).__name__}; please report it"))
         return 2
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line that could not be parsed asks for objects, in full or by the start of ``--json``."""
+    before = itertools.takewhile(lambda each: each != "--", arguments)
+    return any(len(each) > 2 and "--json".startswith(each) for each in before)
 
 
 def _dispatch(options: argparse.Namespace, output: Output) -> int:

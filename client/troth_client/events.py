@@ -30,6 +30,7 @@ from .wishes import (
     Resend,
     RevokeCard,
     SendText,
+    SetMuted,
     SetReceipts,
     SetTimer,
     SetVerified,
@@ -43,8 +44,8 @@ __all__ = [
     "Delete", "DeleteForAll", "DeleteMessage", "Drained", "EditMessage", "EditText", "Effect", "EraseAccount",
     "EraseHere", "EraseMessage", "EraseMessages", "Event", "LedgerRead", "MakeCard", "MarkMessage", "MessageKey",
     "MessageState", "Notify", "OwnerAnswered", "OwnerConnected", "OwnerLost", "Put", "PutReaction", "React",
-    "Reference", "Resend", "RevokeCard", "Save", "SendText", "SetReceipts", "SetTimer", "SetVerified", "Step",
-    "Submit", "SubmitFailed", "Submitted", "Tick", "Unblock", "What", "Wish", "Withdraw",
+    "Reference", "Resend", "RevokeCard", "Save", "SendText", "SetMuted", "SetReceipts", "SetTimer", "SetVerified",
+    "Step", "Submit", "SubmitFailed", "Submitted", "Tick", "Unblock", "What", "Wish", "Withdraw",
 ]  # fmt: skip
 
 # What the network brings.

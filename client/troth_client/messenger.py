@@ -43,6 +43,7 @@ from .events import (
     Resend,
     RevokeCard,
     SendText,
+    SetMuted,
     SetReceipts,
     SetTimer,
     SetVerified,
@@ -171,6 +172,8 @@ class Messenger:
                 fading.set_timer(journal, wish)
             case SetReceipts():
                 chats.set_receipts(journal, wish)
+            case SetMuted():
+                chats.set_muted(journal, wish)
             case Add():
                 contacts.add(journal, wish)
             case Accept():

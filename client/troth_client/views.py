@@ -42,6 +42,8 @@ class ContactView:
     draft: str = field(default="", repr=False)
     first_unread: int = 0
     """The row of the oldest unread message, 0 without one."""
+    muted: bool = False
+    """Whether nothing new of theirs is announced; it is counted and shown all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Terms:
     change: str = field(repr=False)
     timer: int
     receipts: bool
+    muted: bool
 
 
 def contact_view(
@@ -75,6 +78,7 @@ def contact_view(
         contact.fingerprint, name, contact.claimed, contact.standing, contact.verified, epoch >= 2, contact.stale,
         epoch, counts.unread, queued, counts.newest or contact.since, terms.blocked, terms.change, confusable,
         terms.timer, terms.receipts, counts.draft, counts.first_unread,
+        terms.muted,
     )  # fmt: skip
 
 

@@ -133,6 +133,14 @@ class Unblock:
 
 
 @dataclass(frozen=True, slots=True)
+class SetMuted:
+    """Announce nothing new of a contact, or announce it again; it is counted all the same, and they are not told."""
+
+    contact: bytes = field(repr=False)
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SetVerified:
     """The safety number was compared."""
 
@@ -168,5 +176,5 @@ class EraseAccount:
 
 Wish: TypeAlias = (
     Add | SendText | EditText | DeleteForAll | EraseHere | React | SetTimer | SetReceipts | Resend | Withdraw | Accept
-    | Decline | Block | Unblock | SetVerified | AcknowledgeChange | MakeCard | RevokeCard | EraseAccount
+    | Decline | Block | Unblock | SetMuted | SetVerified | AcknowledgeChange | MakeCard | RevokeCard | EraseAccount
 )  # fmt: skip

@@ -5,13 +5,15 @@ Shared by the windows and the line mode; names and details of others are inert h
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
-from troth_protocol.errors import TrothError
+from troth_protocol.errors import TrothError, UserError
 
 from .display import called, inert, short_fingerprint
 from .events import MessageState
 from .records import Standing
+from .steps import NEXT
 from .views import ContactView
 
 SHOWN: Final = frozenset(Standing) - {Standing.DECLINED}
@@ -23,36 +25,6 @@ STATES: Final = {
     MessageState.FAILED: ("✗", "failed"),
 }
 """The sign and the word for where a message of ours is."""
-
-NEXT: Final = {
-    "BAD_LINK": "ask for the link again and copy all of it",
-    "TEXT_TOO_LONG": "send it in two parts",
-    "NO_SUCH_CONTACT": "choose somebody from the list",
-    "BAD_PASSPHRASE": "try again; nobody can reset it",
-    "VAULT_BUSY": "close the other troth that has this profile open",
-    "VAULT_EXISTS": "use another --profile",
-    "CHAIN_EXHAUSTED": "wait for an answer from them: it renews the keys",
-    "TLS_PIN_MISMATCH": "do not go on; ask the relay's operator by another way",
-    "TLS_INTERCEPTED": "use another network or a route through a proxy",
-    "TRUST": "read what changed, then decide",
-    "ROLLBACK": "ask the relay's operator why it shows an older state",
-    "FORK": "ask the relay's operator why it shows two states",
-    "SESSION": "ask them for a new card and compare the safety number again",
-    "NETWORK": "nothing is lost: it is tried again by itself",
-    "RELAY_BUSY": "nothing is lost: it is tried again by itself",
-    "DIRECT_FORBIDDEN": "add a proxy, or allow direct connections",
-    "NO_ROUTE": "add a route: troth routes add LINK",
-    "HOST_UNKNOWN": "check the network's name server, or use a route with a proxy",
-    "CONNECTION_REFUSED": "the relay may be down: it is tried again by itself",
-    "CAPTIVE_PORTAL": "sign in to this network with a browser first",
-    "UPGRADE_STRIPPED": "this network changes connections: use a route with a proxy",
-    "CLOCK_SKEW": "set this machine's clock",
-    "PROXY_ERROR": "check the proxy, or use another route",
-    "PT_FAILED": "install the transport's program, or use another route",
-    "STORAGE": "make room on the disk, then try again",
-    "STORAGE_UNTRUSTED": "stop, and restore from a backup",
-}
-"""What to do next, by an error's code (SPEC.md section 15); nothing where the error's own sentence says it."""
 
 
 def advice(error: TrothError) -> str:
@@ -115,6 +87,11 @@ def summary(contact: ContactView) -> str:
             return " ".join([known, *["PQ"] * contact.confirmed, *["stale"] * contact.stale])
 
 
+def muting(*, on: bool) -> str:
+    """What it means that a conversation is muted from now on, or is not any more."""
+    return "Muted: what is new is counted, not announced." if on else "No longer muted."
+
+
 def sentence(contact: ContactView) -> str:
     """The contact's state in full, for the status bar."""
     if contact.change:
@@ -139,6 +116,7 @@ def sentence(contact: ContactView) -> str:
             ]
             if contact.timer:
                 parts.append(f"disappears after {span(contact.timer)}")
+            parts += ["muted"] * contact.muted
             if contact.stale:
                 parts.append("stale: they first wrote under an expired list of devices")
             return " · ".join(parts)
@@ -148,6 +126,9 @@ TIMERS: Final = (0, 30, 300, 3_600, 28_800, 86_400, 604_800, 2_419_200)
 """The times after which texts may disappear that a window offers; any from 30 s to 4 weeks is possible."""
 
 
+_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
+
+
 def span(seconds: int) -> str:
     """A length of time in words, in the largest unit that divides it: 5 minutes, 4 weeks; 0 is never."""
     if not seconds:
@@ -155,3 +136,13 @@ def span(seconds: int) -> str:
     units = ((604_800, "week"), (86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
     size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
     return f"{seconds // size} {unit}{'s' * (seconds != size)}"
+
+
+def seconds(typed: str) -> int:
+    """``off``, or a number and a unit: 30s, 5m, 1h, 1d, 4w; UserError."""
+    if typed == "off":
+        return 0
+    parsed = re.fullmatch(r"([0-9]{1,7})([smhdw])", typed)
+    if parsed is None:
+        raise UserError("a time is `off`, or a number and one of s, m, h, d, w: 30s, 1h, 4w")
+    return int(parsed[1]) * _UNITS[parsed[2]]

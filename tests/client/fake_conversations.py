@@ -21,6 +21,7 @@ from troth_client.events import (
     React,
     Resend,
     SendText,
+    SetMuted,
     SetReceipts,
     SetTimer,
     SetVerified,
@@ -197,6 +198,8 @@ class FakeConversations:
                 self.alter(contact, MessageKey(True, message_id), state=MessageState.QUEUED, why="")
             case SetTimer(contact, seconds):
                 self.change(contact, timer=seconds)
+            case SetMuted(contact, on):
+                self.change(contact, muted=on)
             case SetReceipts(contact, on) if contact is not None:
                 self.change(contact, receipts=on)
             case Block(contact) | Unblock(contact):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
@@ -53,6 +55,22 @@ class Stand:
             input=stdin, capture_output=True, text=True, env=self.environment, timeout=120, check=False,
         )  # fmt: skip
 
+    def card(self, who: str) -> str:
+        """A fresh card of this side's."""
+        made = self.troth(who, "card")
+        assert made.returncode == 0, made.stderr
+        link: str = json.loads(made.stdout.splitlines()[0])["link"]
+        return link
+
+    def meet(self) -> None:
+        """Make ann and ben, who know each other when this returns."""
+        for who in ("ann", "ben"):
+            assert self.troth(who, "init", "--relay", self.link, "--name", who).returncode == 0
+        assert self.troth("ann", "add", self.card("ben"), "--name", "ben").returncode == 0
+        assert self.troth("ben", "receive").returncode == 0
+        assert self.troth("ben", "accept", "ann").returncode == 0
+        assert self.troth("ann", "receive").returncode == 0
+
     def killed(self, who: str, after: float, *arguments: str, stdin: str) -> None:
         """One verb, killed with SIGKILL after so many seconds if it still runs."""
         process = subprocess.Popen(
@@ -74,3 +92,14 @@ class Stand:
         lines = self.troth(who, "history", contact, "--limit", "100000").stdout.splitlines()
         parsed = [json.loads(line) for line in lines]
         return [line["text"] for line in parsed if line["state"] in states]
+
+
+@contextlib.contextmanager
+def standing(folder: Path) -> Iterator[Stand]:
+    """A stand in a folder; its relay is killed at the end."""
+    stand = Stand(folder)
+    try:
+        yield stand
+    finally:
+        stand.process.kill()
+        stand.process.wait()

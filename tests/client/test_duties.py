@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from client.pairs import strangers
 from client.world import Person, RelayCore, Template, settle
 from troth_client.account import PAGES
 from troth_client.demo import Stage, introduce, stage, wait_until
@@ -59,10 +60,7 @@ def test_private_prekeys_are_erased_in_time_and_not_before(relay: RelayCore) -> 
 
 def test_a_first_message_whose_one_time_key_is_gone_is_named_and_answered_by_nothing(relay: RelayCore) -> None:
     """[R-6.4-4]: an alarm with the unverified fingerprint; the sender is not told and nothing is stored."""
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     settle(one)
     key, raw = next(iter(other.disk.rows["generation"].items()))
@@ -84,10 +82,7 @@ def test_a_first_message_whose_one_time_key_is_gone_is_named_and_answered_by_not
 
 def test_repeated_prefixes_make_one_session(relay: RelayCore) -> None:
     """[R-6.4-3]: eight first messages with one handshake: the one-time key is used once, every text is read."""
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     for number in range(5):
         one.send(other, f"{number}")
@@ -100,10 +95,7 @@ def test_repeated_prefixes_make_one_session(relay: RelayCore) -> None:
 
 def test_a_return_address_brings_64_tokens(relay: RelayCore) -> None:
     """[R-13.2-1] [R-10.2-6]: each side holds 64 for the other after the first exchange, besides what slack brought."""
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     settle(one, other)
     assert len(other.disk.rows["token"]) == FIRST_TOKENS == 64
@@ -259,10 +251,7 @@ def test_a_first_flight_frame_carries_no_tokens_and_no_stock(relay: RelayCore, m
         return encrypt(*arguments, **(options | {"stock": 0}))  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "encrypt", noted)
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     one.send(other, "first flight")
     settle(one, other)

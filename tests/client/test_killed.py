@@ -6,7 +6,6 @@ Nothing is mocked: the `troth` and `troth-relay` commands, TLS on loopback, vaul
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -14,26 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from client.stand import Stand
+from client.stand import Stand, standing
 
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
-    stand = Stand(tmp_path)
-    yield stand
-    stand.process.kill()
-    stand.process.wait()
+    with standing(tmp_path) as stand:
+        yield stand
 
 
 def converse(stand: Stand, count: int, kills: int) -> None:
     """Meet, write ``count`` texts each way, and be killed ``kills`` times on every side."""
-    for who in ("ann", "ben"):
-        assert stand.troth(who, "init", "--relay", stand.link, "--name", who).returncode == 0
-    card = json.loads(stand.troth("ben", "card").stdout.splitlines()[0])["link"]
-    assert stand.troth("ann", "add", card, "--name", "ben").returncode == 0
-    assert stand.troth("ben", "receive").returncode == 0
-    assert stand.troth("ben", "accept", "ann").returncode == 0
-    assert stand.troth("ann", "receive").returncode == 0
+    stand.meet()
     chance = random.Random(7)
     wanted = {who: [f"{who} {n}" for n in range(count)] for who in ("ann", "ben")}
     other = {"ann": "ben", "ben": "ann"}

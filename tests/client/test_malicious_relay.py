@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from client import pairs
 from client.world import Link, Person, RelayCore, Template, settle
 from troth_client.events import Accept, Acknowledge, Add, Arrived, Submit, Submitted, What
 from troth_client.records import Standing
@@ -16,10 +17,7 @@ from troth_protocol.wire import NONCE_SIZE, Via, answers, requests
 
 
 def strangers(relay: RelayCore) -> tuple[Person, Person, Card]:
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = pairs.strangers(relay)
     return one, other, other.make_card()
 
 

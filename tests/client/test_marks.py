@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from client.world import Person, Template, settle
-from troth_client import outbox
+from client.pairs import Pair, last, slip, texts
+from client.world import settle
 from troth_client.events import (
     DeleteForAll,
     DeleteMessage,
@@ -25,38 +23,11 @@ from troth_client.events import (
     Withdraw,
 )
 from troth_client.vault.messages import MOST_TOMBSTONES
-from troth_client.views import MessageView, Reaction
+from troth_client.views import Reaction
 from troth_protocol import content
 from troth_protocol.content import Deletion, Edit, Receipt, Reply, Text
 from troth_protocol.errors import BadText, NotReady, UserError
 from troth_protocol.wire import Code, answers
-
-Pair = tuple[Person, Person]
-
-
-@pytest.fixture
-def two(template: Template, tmp_path: Path) -> Pair:
-    _, one, other = template.begin(tmp_path)
-    settle(one, other)
-    return one, other
-
-
-def texts(person: Person, other: Person) -> list[MessageView]:
-    """The lines people wrote."""
-    return [m for m in person.disk.lines(other.fingerprint) if m.state is not MessageState.NOTICE]
-
-
-def last(person: Person, other: Person) -> MessageView:
-    return texts(person, other)[-1]
-
-
-def slip(person: Person, other: Person, *said: content.Inner) -> None:
-    """Send contents that no honest client would, through the honest session."""
-    for each in said:
-        person.messenger._journal.now = person.now
-        outbox.enqueue(person.messenger._journal, other.fingerprint, each)
-        person.perform(person.messenger._journal.commit())
-    settle(person, other)
 
 
 def test_a_reply_names_what_it_answers_on_both_sides(two: Pair) -> None:

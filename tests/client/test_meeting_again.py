@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from client.world import Person, RelayCore, Template, settle
+from client.pairs import Pair, strangers
+from client.world import RelayCore, settle
 from troth_client.events import Add, Block, Decline, SendText, SetVerified, Unblock
 from troth_client.records import Standing
 from troth_protocol.errors import UserError
-
-Pair = tuple[Person, Person]
-
-
-@pytest.fixture
-def two(template: Template, tmp_path: Path) -> Pair:
-    _, one, other = template.begin(tmp_path)
-    settle(one, other)
-    return one, other
 
 
 def test_two_who_blocked_one_another_meet_again_by_a_card(two: Pair) -> None:
@@ -47,10 +37,7 @@ def test_two_who_blocked_one_another_meet_again_by_a_card(two: Pair) -> None:
 
 def test_who_was_declined_can_be_written_to_by_their_card(relay: RelayCore) -> None:
     """A declined request is forgotten with its keys; adding the same person later is a meeting like any other."""
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     one.handle(SendText(other.fingerprint, "declined"))
     settle(one, other)

@@ -28,6 +28,7 @@ from troth_client.events import (
     Notify,
     React,
     SendText,
+    SetReceipts,
     SetTimer,
     SetVerified,
     Unblock,
@@ -126,6 +127,32 @@ async def test_declining_and_changed_keys() -> None:
     assert terminal.events[-1] == AcknowledgeChange(BOB)
 
 
+async def test_what_happens_to_another_conversation_than_the_open_one_is_said_with_its_name() -> None:
+    terminal = Terminal()
+    await terminal.type("/open Bob", "mine")
+    terminal.fake.mark(BOB, MessageState.FAILED)
+    await terminal.type("/open Alice")
+    for typed in ("/react 1 👍", "/resend 3", "/reply 1 yes"):
+        assert (await terminal.type(typed)).splitlines()[-1] == "* done, in the conversation with Bob"
+    terminal.desk.heard(Notify(What.CHANGED, BOB, "their keys changed"))
+    assert terminal.lines[-1] == "* changed: Bob: their keys changed"
+    await terminal.type("/timer 1h", "/timer off", "/receipts", "/noreceipts")
+    assert terminal.events[-4:] == [
+        SetTimer(ALICE, 3_600), SetTimer(ALICE, 0), SetReceipts(ALICE, on=True), SetReceipts(ALICE, on=False),
+    ]  # fmt: skip
+
+
+async def test_each_new_message_elsewhere_is_said_once() -> None:
+    """Also in a conversation of which as many were said to be new, and read, before."""
+    terminal = Terminal()
+    await terminal.type("/open Eve", "/open Bob", "/open Alice")
+    for _ in range(2):
+        terminal.lines.clear()
+        terminal.fake.receive(BOB, "one more")
+        assert terminal.lines == ["* Bob: 1 new (/next)"]
+        await terminal.type("/next", "/open Alice")
+
+
 async def test_search_next_and_history() -> None:
     terminal = Terminal(made=100)
     out = await terminal.type("/search message 9")
@@ -149,7 +176,7 @@ async def test_search_next_and_history() -> None:
         ("/reply 7 x", "no message has this number"),
         ("/edit x y", "no message has this number"),
         ("/delete", "no message has this number"),
-        ("/timer soon", "say after how many seconds"),
+        ("/timer soon", "a time is `off`"),
         ("/add troth:x", "give them a name"),
         ("/add troth:x Carol", "Next: ask for the link again"),
         ("/safety", "no conversation is open"),

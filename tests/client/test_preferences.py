@@ -97,7 +97,7 @@ async def test_keys_are_bound_as_chosen_and_the_help_says_so() -> None:
     async with window(FakeConversations(), settings=Settings(chosen)) as opened:
         await opened.open(BOB)
         await opened.pilot.press("f9")
-        await opened.shows("F9                   this page")
+        await opened.shows("F9                 help: every key")
         await opened.pilot.press("escape")
         await opened.type("x")
         await opened.pilot.press("enter")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from client import proxies
-from client.stand import Stand
+from client.stand import Stand, standing
 from troth_protocol import route_link
 from troth_protocol.route_link import Socks
 
@@ -32,10 +32,8 @@ def microsocks() -> Iterator[int]:
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
-    made = Stand(tmp_path)
-    yield made
-    made.process.kill()
-    made.process.wait()
+    with standing(tmp_path) as stand:
+        yield stand
 
 
 def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from client.world import Person, Template, settle
+from client.pairs import Pair, texts
+from client.world import Person, settle
 from troth_client import outbox
 from troth_client.events import (
     DeleteForAll,
@@ -23,19 +22,6 @@ from troth_client.records import Item, Right
 from troth_client.views import MessageView
 from troth_protocol.errors import NotReady
 from troth_protocol.wire import Code, answers
-
-Pair = tuple[Person, Person]
-
-
-@pytest.fixture
-def two(template: Template, tmp_path: Path) -> Pair:
-    _, one, other = template.begin(tmp_path)
-    settle(one, other)
-    return one, other
-
-
-def texts(person: Person, other: Person) -> list[MessageView]:
-    return [m for m in person.disk.lines(other.fingerprint) if m.state is not MessageState.NOTICE]
 
 
 def waiting(person: Person) -> list[Item]:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from client.test_marks import texts
+from client.pairs import texts
 from client.world import Person, Template, settle
 from troth_client.events import (
     Block,

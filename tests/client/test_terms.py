@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from client.test_marks import Pair, last, slip, texts
-from client.world import Link, Person, RelayCore, Template, introduce, settle
+from client.pairs import Pair, last, slip, strangers, texts
+from client.world import Link, Person, RelayCore, introduce, settle
 from troth_client import chats
 from troth_client.events import (
     AcknowledgeChange,
@@ -36,13 +35,6 @@ from troth_protocol.keys import SigningKey
 from troth_protocol.manifest import Device
 from troth_protocol.primitives import SystemRandomness
 from troth_protocol.wire import Code, answers, requests, rights
-
-
-@pytest.fixture
-def two(template: Template, tmp_path: Path) -> Pair:
-    _, one, other = template.begin(tmp_path)
-    settle(one, other)
-    return one, other
 
 
 def notices(person: Person, other: Person) -> list[str]:
@@ -177,10 +169,7 @@ def test_a_refused_token_is_answered_like_any_that_is_spent(two: Pair) -> None:
 
 def test_a_first_message_of_a_blocked_contact_is_dropped(relay: RelayCore) -> None:
     """[R-13.5-1]: a new card and a new session are no way round."""
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     introduce(one, other)
     other.handle(Block(one.fingerprint))
     other.told.clear()
@@ -197,10 +186,7 @@ def test_a_first_message_of_a_blocked_contact_is_dropped(relay: RelayCore) -> No
 
 
 def test_who_may_not_be_blocked(relay: RelayCore) -> None:
-    one, other = Person("Ann", relay), Person("Ben", relay)
-    for person in (one, other):
-        person.connect()
-        settle(person)
+    one, other = strangers(relay)
     one.handle(Add(other.make_card(), ""))
     one.send(other, "hello")
     settle(one, other)
@@ -275,7 +261,7 @@ def test_the_record_of_a_chat_reads_back_and_nothing_else_does() -> None:
     chat = Chat(60, 7, 8, True, change="read this", receipts_due=9, keys=sha256(b"k"))
     assert Chat.decode(chat.encode()) == chat
     assert Chat.decode(Chat().encode()) == Chat()
-    for wrong in (b"", b"\x02" + chat.encode()[1:], chat.encode() + b"\x00", chat.encode()[:-1]):
+    for wrong in (b"", b"\x03" + chat.encode()[1:], chat.encode() + b"\x00", chat.encode()[:-1]):
         with pytest.raises(DecodeError):
             Chat.decode(wrong)
 

@@ -12,7 +12,7 @@ from troth_client.display import full_fingerprint
 from troth_client.events import Add, SetVerified
 from troth_client.tui.add_contact import AddContact
 from troth_client.tui.card_dialog import MyCard
-from troth_client.tui.dialog import Page
+from troth_client.tui.dialog import Page, hanging
 from troth_client.tui.safety_dialog import SafetyNumber
 from troth_protocol.errors import NetworkError, UserError
 from troth_protocol.safety import safety_number
@@ -65,7 +65,7 @@ async def test_adding_needs_a_name_and_shows_the_messengers_no() -> None:
 
 async def test_a_card_is_made_shown_and_copied() -> None:
     async with window(FakeConversations(), size=(120, 60)) as opened:
-        await opened.pilot.press("ctrl+k")
+        await opened.pilot.press("alt+c")
         await opened.until(lambda: card(OWN).link() in opened.says("#card-link"))
         assert "▀▀▀▀▀▀▀" in opened.screen
         await opened.pilot.press("enter")
@@ -116,3 +116,12 @@ async def test_one_dialog_at_a_time() -> None:
         await opened.pilot.press("f4", "f3", "f1", "f5")
         await opened.until(lambda: isinstance(opened.app.screen, MyCard))
         assert len(opened.app.screen_stack) == 3
+
+
+def test_a_second_column_goes_on_under_itself() -> None:
+    text = "Always\n  F1 Ctrl+G  help with every key\n\n  a line that has but one column"
+    assert hanging(text, 24).split("\n") == [
+        "Always", "  F1 Ctrl+G  help with", "            every key", "", "  a line that has but", "  one column",
+    ]  # fmt: skip
+    for width in range(30):
+        assert hanging(text, width).replace("\n", "").replace(" ", "") == text.replace("\n", "").replace(" ", "")

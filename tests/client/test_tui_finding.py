@@ -253,4 +253,5 @@ async def test_the_status_bar_says_why_and_what_next() -> None:
         opened.fake.online = False
         for watcher in opened.fake.watchers:
             watcher(Notify(What.OFFLINE, None, "the clocks differ\x1b[2J by 3 days", "CLOCK_SKEW"))
-        await opened.shows("○ offline · the clocks differ␛[2J by 3 days. Next: set this machine's clock.")
+        await opened.shows("unread · the clocks differ␛[2J by 3 days. Next: set this machine's clock.")
+        assert "○ offline · " in opened.screen

@@ -163,3 +163,38 @@ async def test_whoever_runs_the_window_gets_the_fault(capsys: pytest.CaptureFixt
     await app.run_async(headless=True, auto_pilot=write)
     assert str(app.fault) == "a fault"
     assert "secret" not in "".join(capsys.readouterr())
+
+
+async def test_the_window_survives_any_size() -> None:
+    """Also one in which the field has no width at all, for the moment until the list has made room."""
+    async with window(FakeConversations(), size=(250, 60)) as opened:
+        await opened.open(BOB)
+        for size in ((40, 10), (10, 3), (1, 1), (36, 4), (250, 60)):
+            await opened.pilot.resize_terminal(*size)
+            await opened.pilot.pause()
+        await opened.type("still here")
+        await opened.shows("still here")
+
+
+@pytest.mark.slow
+async def test_all_that_is_written_is_selected_by_one_key() -> None:
+    async with window(FakeConversations()) as opened:
+        await opened.open(BOB)
+        opened.composer.put("two\nlines")
+        await opened.pilot.press("alt+w", "backspace")
+        assert opened.composer.text == ""
+
+
+async def test_a_window_that_shrinks_keeps_the_pane_in_use() -> None:
+    async with window(FakeConversations(), size=(120, 30)) as opened:
+        await opened.until(lambda: opened.contacts.has_focus)
+        await opened.pilot.press("tab", "tab")
+        await opened.type("half a sent")
+        await opened.pilot.resize_terminal(60, 20)
+        await opened.type("ence")
+        await opened.shows("half a sentence")
+        await opened.pilot.resize_terminal(120, 30)
+        await opened.pilot.press("escape")
+        await opened.until(lambda: opened.contacts.has_focus)
+        await opened.pilot.resize_terminal(60, 20)
+        await opened.shows("Requests")

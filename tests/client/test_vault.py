@@ -109,6 +109,14 @@ def driver(tmp_path: Path) -> tuple[Vault, Driver]:
     return vault, Driver(vault, SystemRandomness(), Direct(ANYWHERE))
 
 
+def test_a_key_without_its_vault_opens_nothing_and_makes_nothing(tmp_path: Path) -> None:
+    create(tmp_path).close()
+    (tmp_path / "vault.db").unlink()
+    with pytest.raises(StorageError, match="is missing"):
+        Vault.open(tmp_path, "pass")
+    assert not (tmp_path / "vault.db").exists()
+
+
 def test_a_failed_save_leaves_memory_as_the_disk_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """[R-13.1-1]: what could not be saved is not sent and not remembered."""
     vault, shell = driver(tmp_path)

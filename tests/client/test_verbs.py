@@ -10,26 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from client.stand import Stand
-from troth_client.verbs.chat import seconds
+from client.stand import Stand, standing
 from troth_client.verbs.erasing import wipe
+from troth_client.wording import seconds
 from troth_protocol.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A relay, and ann and ben who know each other."""
-    stand = Stand(tmp_path_factory.mktemp("stand"))
-    for who in ("ann", "ben"):
-        assert stand.troth(who, "init", "--relay", stand.link, "--name", who).returncode == 0
-    card = json.loads(stand.troth("ben", "card").stdout.splitlines()[0])["link"]
-    assert stand.troth("ann", "add", card, "--name", "ben").returncode == 0
-    stand.troth("ben", "receive")
-    assert stand.troth("ben", "accept", "ann").returncode == 0
-    stand.troth("ann", "receive")
-    yield stand
-    stand.process.kill()
-    stand.process.wait()
+    with standing(tmp_path_factory.mktemp("stand")) as stand:
+        stand.meet()
+        yield stand
 
 
 def lines(stand: Stand, who: str, *arguments: str) -> list[dict[str, object]]:

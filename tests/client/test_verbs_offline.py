@@ -19,6 +19,7 @@ from troth_client.cli import parser, run
 from troth_client.driver import Driver
 from troth_client.events import AddMessage, MessageKey, MessageState, Put, PutReaction
 from troth_client.records import Contact, Standing
+from troth_client.steps import AT_A_COMMAND
 from troth_client.vault.store import Vault
 from troth_client.verbs import VERBS, erasing
 from troth_protocol.errors import StorageError, VaultBusy
@@ -165,9 +166,53 @@ def test_every_verb_is_there_and_has_its_help(capsys: pytest.CaptureFixture[str]
             run([verb, "--help"])
         assert exited.value.code == 0
         assert len(capsys.readouterr().out) > 100
-    with pytest.raises(SystemExit) as exited:
-        run(["no-such-verb"])
-    assert exited.value.code == 1
+
+
+@pytest.mark.parametrize("wrong", [["no-such-verb"], ["send"], ["history", "Ann", "--limit", "x"], ["receipts", "?"]])
+def test_a_command_line_nobody_understands(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """For a person the usage and what was wrong; for a program one object, and the same exit code."""
+    assert run(wrong) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("usage: troth ")
+    assert told.err.splitlines()[-1].startswith("troth: ")
+    for asked in (["--json", *wrong], [*wrong, "--json"], ["--js", *wrong]):
+        assert run(asked) == 1
+        told = capsys.readouterr()
+        assert told.out == ""
+        (line,) = told.err.splitlines()
+        assert {**json.loads(line), "message": ""} == {"type": "error", "code": "USER", "message": "", "next": ""}
+    assert run([*wrong, "--nonsense", "--", "--json"]) == 1
+    assert capsys.readouterr().err.startswith("usage: troth ")
+
+
+def test_a_mute_is_kept(profile: Path, template: Template, capsys: pytest.CaptureFixture[str]) -> None:
+    for verb, muted in (("mute", True), ("unmute", False)):
+        assert run(["--json", verb, name(template)]) == 0
+        assert json.loads(capsys.readouterr().out)["muted"] is muted
+
+
+def test_a_person_is_told_that_there_is_nothing(profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["search", "never-written"]) == 0
+    assert capsys.readouterr().out == "Nothing found.\n"
+    for silent in ("--json", "--quiet"):
+        assert run([silent, "search", "never-written"]) == 0
+        assert capsys.readouterr().out == ""
+    assert run(["decline", "eeeeeeee"]) == 0
+    capsys.readouterr()
+    assert run(["requests"]) == 0
+    assert capsys.readouterr().out == "Nobody new has written.\n"
+
+
+def test_an_error_says_what_to_do_next(profile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing goes on by itself once a command has ended, so none says so."""
+    assert run(["send", "nobody", "x"]) == 1
+    assert capsys.readouterr().err.endswith("fingerprint. Next: see  troth contacts  and  troth requests.\n")
+    vault = Vault.open(profile, "pass")
+    assert run(["--json", "contacts"]) == 1
+    assert json.loads(capsys.readouterr().err)["next"] == "close that one, or go on in it"
+    vault.close()
+    assert not [step for step in AT_A_COMMAND.values() if "by itself" in step]
 
 
 def test_an_export_is_whole_or_not_there(

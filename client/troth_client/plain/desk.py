@@ -12,24 +12,21 @@ from troth_protocol.errors import NoSuchContact, TrothError, UserError
 from .. import wording
 from ..events import (
     Accept,
-    AcknowledgeChange,
     Add,
-    Block,
-    Decline,
     DeleteForAll,
     EditText,
     Event,
     MessageState,
     Notify,
     React,
+    Resend,
     SendText,
     SetTimer,
-    SetVerified,
-    Unblock,
     What,
 )
 from ..views import ContactView, Conversations, MessageView
 from . import lines
+from .simple import SIMPLE
 
 REMEMBERED: Final = 500
 """Messages whose numbers still mean something: more than anybody scrolls back to by ear."""
@@ -80,16 +77,12 @@ class Desk:
         return True
 
     def _commands(self) -> dict[str, Callable[[str], Awaitable[None]]]:
-        simple: dict[str, Callable[[bytes], Event]] = {
-            "decline": Decline, "block": Block, "unblock": Unblock, "read": AcknowledgeChange, "verified": SetVerified,
-            "unverified": lambda who: SetVerified(who, verified=False),
-        }  # fmt: skip
         return {
             "help": self._help, "list": self._list, "open": self._open_one, "next": self._open_next,
             "history": self._history, "search": self._search, "reply": self._reply, "edit": self._edit,
-            "delete": self._delete, "react": self._react, "info": self._info, "accept": self._accept,
-            "safety": self._safety, "add": self._add, "card": self._card, "timer": self._timer,
-            **{name: self._simply(make) for name, make in simple.items()},
+            "delete": self._delete, "react": self._react, "resend": self._resend, "info": self._info,
+            "accept": self._accept, "safety": self._safety, "add": self._add, "card": self._card, "timer": self._timer,
+            **{name: self._simply(make) for name, make in SIMPLE.items()},
         }  # fmt: skip
 
     def _simply(self, make: Callable[[bytes], Event]) -> Callable[[str], Awaitable[None]]:
@@ -113,6 +106,9 @@ class Desk:
             raise NoSuchContact("no conversation is open: /list, then /open N")
         return view
 
+    def _name(self, contact: bytes | None) -> str:
+        return next((wording.name(view) for view in self._contacts() if view.fingerprint == contact), "")
+
     async def _list(self, _: str) -> None:
         contacts = self._contacts()
         self._listed = [view.fingerprint for view in contacts]
@@ -131,7 +127,7 @@ class Desk:
     async def _open_next(self, _: str) -> None:
         waiting = [view for view in self._contacts() if view.unread and not view.blocked]
         if waiting:
-            self._show(waiting[0])
+            self._show(min(waiting, key=lambda view: view.muted))
         else:
             self._say("* Nothing new")
 
@@ -150,10 +146,9 @@ class Desk:
         self._print_messages(view, self._conversations.history(view.fingerprint, limit=max(1, min(limit, MOST_SHOWN))))
 
     async def _search(self, words: str) -> None:
-        names = {view.fingerprint: wording.name(view) for view in self._contacts()}
         hits = self._conversations.search(words, limit=SHOWN)
         for hit in hits:
-            self._say(lines.hit_line(hit, names.get(hit.contact, ""), self._number(hit.contact, hit.message)))
+            self._say(lines.hit_line(hit, self._name(hit.contact), self._number(hit.contact, hit.message)))
         if not hits:
             self._say("* nothing found")
 
@@ -178,6 +173,7 @@ class Desk:
         if page:
             self._last = max(self._last, page[-1].row)
             self._conversations.mark_read(view.fingerprint, page[-1].row)
+            self._unread.pop(view.fingerprint, None)
 
     def _meant(self, rest: str) -> tuple[Printed, str]:
         number, _, text = rest.partition(" ")
@@ -192,23 +188,33 @@ class Desk:
 
     async def _reply(self, rest: str) -> None:
         printed, text = self._meant(rest)
-        await self._conversations.do(SendText(printed.contact, text, printed.message.key))
+        await self._act(printed, SendText(printed.contact, text, printed.message.key))
 
     async def _edit(self, rest: str) -> None:
         printed, text = self._meant(rest)
         if not printed.message.ours:
             raise UserError("only what you wrote can be edited")
-        await self._conversations.do(EditText(printed.contact, printed.message.id, text))
+        await self._act(printed, EditText(printed.contact, printed.message.id, text))
 
     async def _delete(self, rest: str) -> None:
         printed, _ = self._meant(rest)
         if not printed.message.ours:
             raise UserError("only what you wrote can be deleted for both of you")
-        await self._conversations.do(DeleteForAll(printed.contact, printed.message.id))
+        await self._act(printed, DeleteForAll(printed.contact, printed.message.id))
 
     async def _react(self, rest: str) -> None:
         printed, sign = self._meant(rest)
-        await self._conversations.do(React(printed.contact, printed.message.key, sign))
+        await self._act(printed, React(printed.contact, printed.message.key, sign))
+
+    async def _resend(self, rest: str) -> None:
+        printed, _ = self._meant(rest)
+        await self._act(printed, Resend(printed.contact, printed.message.id))
+
+    async def _act(self, printed: Printed, event: Event) -> None:
+        """Carry out something about a message; where another conversation is open, nothing else tells of it."""
+        await self._conversations.do(event)
+        if printed.contact != self._open:
+            self._say(f"* done, in the conversation with {self._name(printed.contact)}")
 
     async def _info(self, rest: str) -> None:
         printed, _ = self._meant(rest)
@@ -240,10 +246,9 @@ class Desk:
         self._say(f"* {cards[-1] if cards and how != 'new' else await self._conversations.make_card()}")
         self._say("* Whoever has this link can write to you once: hand it over privately")
 
-    async def _timer(self, seconds: str) -> None:
-        if not seconds.isdecimal():
-            raise UserError("say after how many seconds: /timer 3600, or /timer 0")
-        await self._conversations.do(SetTimer(self._here().fingerprint, int(seconds[:9])))
+    async def _timer(self, time: str) -> None:
+        seconds = int(time[:9]) if time.isdecimal() else wording.seconds(time)
+        await self._conversations.do(SetTimer(self._here().fingerprint, seconds))
 
     # What happens.
 
@@ -258,7 +263,8 @@ class Desk:
                 detail = f": {wording.explain(note.detail, note.code)}" if note.detail else ""
                 self._say(f"* {note.what.value}{detail}")
             case What.REFUSED | What.ALARM | What.CHANGED:
-                self._say(f"* {note.what.value}: {wording.explain(note.detail, note.code)}")
+                about = f"{self._name(note.contact)}: " if self._name(note.contact) else ""
+                self._say(f"* {note.what.value}: {about}{wording.explain(note.detail, note.code)}")
             case _:
                 pass
 
@@ -280,6 +286,7 @@ class Desk:
 
     def _say_unread(self) -> None:
         for view in self._contacts():
-            if view.unread > self._unread.get(view.fingerprint, 0) and view.fingerprint != self._open:
+            quiet = view.muted or view.fingerprint == self._open
+            if view.unread > self._unread.get(view.fingerprint, 0) and not quiet:
                 self._say(f"* {wording.name(view)}: {view.unread} new (/next)")
             self._unread[view.fingerprint] = view.unread

@@ -22,10 +22,13 @@ HELP = """\
 * /history N           the newest N messages of the open conversation (20)
 * /search WORDS        in all conversations
 * /reply N TEXT        answer message N; /edit N TEXT, /delete N, /react N SIGN, /info N
+* /resend N            what failed, once more
 * /accept NAME, /decline        a request
 * /safety, /verified, /unverified   compare the safety number
 * /add LINK NAME, /card, /card new
-* /timer SECONDS       new texts disappear; 0 ends it
+* /timer TIME          new texts disappear after 30s, 5m, 1h, 1d or 4w; off ends it
+* /mute, /unmute       whether it says here that something new has come
+* /receipts, /noreceipts   whether they are told that their texts have arrived
 * /block, /unblock, /read (you have read that their keys changed)
 * /quit"""
 
@@ -77,7 +80,8 @@ def contact_lines(contacts: list[ContactView]) -> Iterator[str]:
     for number, contact in enumerate(contacts, 1):
         unread = f", {contact.unread} new" if contact.unread else ""
         waiting = f", {contact.queued} queued" if contact.queued else ""
-        yield f"* {number}. {wording.name(contact)}: {wording.summary(contact)}{unread}{waiting}"
+        muted = ", muted" if contact.muted else ""
+        yield f"* {number}. {wording.name(contact)}: {wording.summary(contact)}{unread}{waiting}{muted}"
     if not contacts:
         yield "* Nobody yet: /add LINK NAME, or /card for a link to hand out"
 

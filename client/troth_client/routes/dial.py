@@ -148,7 +148,7 @@ def kept(stream: socket.socket) -> Iterator[None]:
 def network_error(error: OSError) -> NetworkError:
     """What an operating system's error is called here, without the address that asyncio puts into its text."""
     if error.errno == errno.ECONNREFUSED:
-        return ConnectionRefused("cannot be reached (connection refused)")
+        return ConnectionRefused("no connection (refused)")
     if error.errno == errno.ETIMEDOUT:
-        return TimedOut("cannot be reached (timed out)")
-    return NetworkError(f"cannot be reached ({os.strerror(error.errno) if error.errno else 'no answer'})")
+        return TimedOut("no connection (timed out)")
+    return NetworkError(f"no connection ({os.strerror(error.errno) if error.errno else 'no answer'})")

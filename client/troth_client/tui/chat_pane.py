@@ -44,6 +44,7 @@ class ChatPane(Vertical):
         self._conversations = conversations
         self.messages = MessageLog(conversations, time.time, id="log")
         self.composer = Composer(bound, id="composer")
+        self.bound = bound
         self.contact: ContactView | None = None
         self._about: MessageView | None = None
         """What the text in the field answers or replaces."""
@@ -89,7 +90,8 @@ class ChatPane(Vertical):
             return
         name = wording.name(contact)
         who = ((f"{wording.sign(contact)} ", ""), (name, "bold"), (f"  {wording.summary(contact)}", "$text-muted"))
-        self.query_one("#who", Static).update(Content.assemble(*who))
+        muted = ("  muted" if contact.muted else "", "$text-muted")
+        self.query_one("#who", Static).update(Content.assemble(*who, muted))
         self.messages.rename(name)
         self._mark_below()
         if changed and asked:

@@ -11,7 +11,7 @@ from textual.widgets.option_list import Option
 from troth_protocol.errors import TrothError
 
 from .. import wording
-from ..events import Block, Event, SetReceipts, SetTimer, Unblock
+from ..events import Block, Event, SetMuted, SetReceipts, SetTimer, Unblock
 from ..views import ContactView, Conversations
 from .dialog import Dialog
 
@@ -29,7 +29,7 @@ class ChatSettings(Dialog[None]):
         return f"Conversation with {wording.name(self._contact)}"
 
     def inside(self) -> ComposeResult:
-        """The times, two switches."""
+        """The times, three switches."""
         contact = self._contact
         yield Static("New texts of both sides disappear:", markup=False)
         yield OptionList(
@@ -41,8 +41,10 @@ class ChatSettings(Dialog[None]):
         )  # fmt: skip
         told = "They are told when their texts have arrived." if contact.receipts else "They are not told what arrived."
         yield Static(told, markup=False)
+        yield Static(wording.muting(on=True) if contact.muted else "Not muted.", markup=False)
         with Horizontal(classes="buttons"):
             yield Button("Stop telling" if contact.receipts else "Tell them", id="receipts", compact=True)
+            yield Button("Unmute" if contact.muted else "Mute", id="mute", compact=True)
             block = ("Unblock", "unblock") if contact.blocked else ("Block", "block")
             yield Button(block[0], id=block[1], variant="error", compact=True)
             yield Button("Close", classes="close", compact=True)
@@ -63,6 +65,10 @@ class ChatSettings(Dialog[None]):
     @on(Button.Pressed, "#receipts")
     async def _set_receipts(self) -> None:
         await self._do(SetReceipts(self._contact.fingerprint, not self._contact.receipts))
+
+    @on(Button.Pressed, "#mute")
+    async def _set_muted(self) -> None:
+        await self._do(SetMuted(self._contact.fingerprint, not self._contact.muted))
 
     @on(Button.Pressed, "#block")
     async def _block(self) -> None:

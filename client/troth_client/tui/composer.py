@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.events import Key, Paste
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import Static, TextArea
 
 from ..display import typed
@@ -73,6 +74,10 @@ class ComposerArea(TextArea):
             self.replace("\n", *self.selection)
         else:
             await super()._on_key(event)
+
+    def render_line(self, y: int) -> Strip:
+        """One line; blank where a window that shrinks has left the field no width, which Textual would divide by."""
+        return super().render_line(y) if self.content_size.width else Strip.blank(self.size.width)
 
     def action_cursor_up(self, select: bool = False) -> None:
         """Move up, out of the field if it is empty."""

@@ -32,6 +32,7 @@ def _row(left: str, right: str, width: int) -> str:
 def prompt(contact: ContactView, width: int, now: int) -> Content:
     """Two lines: sign, name and unread count; state and time."""
     unread = f"({contact.unread})" if contact.unread else "✎" if contact.draft else ""
+    unread = f"{'muted' * contact.muted} {unread}".strip()
     waiting = f"{contact.queued} queued" if contact.queued and not contact.change else ""
     time = clock(contact.last, now) if contact.last and width >= _MIN_FOR_TIMES else ""
     first = _row(f"{wording.sign(contact)} {wording.name(contact)}", unread, width)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeVar
+import re
+import textwrap
+from typing import ClassVar, Final, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 Answer = TypeVar("Answer")
+_FIRST_COLUMN: Final = re.compile(r" *(?:\S.*? {2,}(?=\S))?")
 
 
 class Dialog(ModalScreen[Answer]):
@@ -81,15 +85,38 @@ class Confirm(Dialog[bool]):
         self.dismiss(True)
 
 
+def hanging(text: str, width: int) -> str:
+    """Lines of two columns, two spaces apart: what has no room goes on under the second."""
+    lines = []
+    for line in text.split("\n"):
+        column = _FIRST_COLUMN.match(line)
+        indent = min(column.end() if column else 0, max(width // 2, 0))
+        lines += textwrap.wrap(line, max(width, 1), subsequent_indent=" " * indent) or [""]
+    return "\n".join(lines)
+
+
+class Columns(Static):
+    """Two columns of text, wrapped anew when the window changes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(markup=False, classes="page")
+        self._text = text
+
+    def on_resize(self, event: Resize) -> None:
+        """Wrap to the width there is."""
+        self.update(hanging(self._text, event.size.width))
+
+
 class Page(Dialog[None]):
-    """Something to read, of any length; ``text`` is inert."""
+    """Something to read, of any length; ``text`` is inert, and of two columns if it is ours."""
 
     SCROLLS = True
 
-    def __init__(self, title: str, text: str) -> None:
+    def __init__(self, title: str, text: str, *, columns: bool = False) -> None:
         super().__init__()
         self._heading = title
         self._text = text
+        self._columns = columns
 
     def heading(self) -> str:
         """What it is about."""
@@ -97,4 +124,4 @@ class Page(Dialog[None]):
 
     def inside(self) -> ComposeResult:
         """One page."""
-        yield Static(self._text, markup=False, classes="page")
+        yield Columns(self._text) if self._columns else Static(self._text, markup=False, classes="page")

@@ -46,18 +46,19 @@ class Action:
 
 _E, _L, _M, _W = Place.EVERYWHERE, Place.LIST, Place.MESSAGES, Place.WRITING
 ACTIONS: Final = (
-    Action("help", _E, "this page", ("f1", "ctrl+g"), label="Help"),
+    Action("help", _E, "help: every key and sign", ("f1", "ctrl+g"), label="Help"),
     Action("quit", _E, "quit", ("ctrl+q",), label="Quit", method="app.quit"),
     Action("relay", _E, "what the relay sees (in the demo)", ("f2", "ctrl+r"), label="Relay"),
     Action("add", _E, "add a contact from a troth: link", ("f3", "ctrl+n"), label="Add"),
-    Action("card", _E, "my card: a link to hand to one person", ("f4", "ctrl+k"), label="Card"),
+    Action("card", _E, "my card: a link to hand to one person", ("f4", "alt+c"), label="Card"),
     Action("safety", _E, "safety number of the open contact", ("f5", "ctrl+t"), label="Safety"),
-    Action("go_to", _E, "go to a conversation by name", ("f6", "ctrl+o"), label="Go to"),
+    Action("go_to", _E, "go to a conversation by name", ("f6", "ctrl+k", "ctrl+o"), label="Go to"),
     Action("search", _E, "search; again: in all conversations", ("f7", "ctrl+f"), label="Search"),
     Action("next_unread", _E, "the next conversation with news", ("f9", "alt+a")),
     Action("next_chat", _E, "the conversation below in the list", ("alt+down", "ctrl+down")),
     Action("previous_chat", _E, "the conversation above in the list", ("alt+up", "ctrl+up")),
-    Action("settings", _E, "what is set for the open conversation", ("f8", "alt+s")),
+    Action("settings", _E, "settings of the conversation: timer, receipts, mute, block", ("f8", "alt+s")),
+    Action("mute", _E, "mute the open conversation, or end that", ("alt+m",)),
     Action("routes", _E, "how our relay is reached", ("alt+r",)),
     Action("editor", _E, "write the message in $EDITOR", ("alt+e",)),
     Action("palette", _E, "all commands", ("ctrl+p",), method="app.command_palette"),
@@ -71,13 +72,14 @@ ACTIONS: Final = (
     Action("half_down", _M, "half a page down", ("shift+pagedown",), ("shift+pagedown", "ctrl+d"), method="half(1)"),
     Action("oldest", _M, "the first message", ("home",), ("home", "g")),
     Action("newest", _M, "the newest message", ("end",), ("end", "G")),
+    Action("menu", _M, "what can be done with it; so does a second click", ("enter",), method="ask('menu')"),
     Action("reply", _M, "reply", ("r",), method="ask('reply')"),
     Action("react", _M, "react", ("+",), method="ask('react')"),
     Action(
         "edit", _M, "edit what you wrote; if it has not gone, take it back", ("e",), ("e", "c"), method="ask('edit')"
     ),
     Action("resend", _M, "send what failed once more", ("s",), method="ask('resend')"),
-    Action("delete", _M, "delete for both of you", ("d", "delete"), method="ask('delete')"),
+    Action("delete", _M, "delete; what is yours for both of you", ("d", "delete"), method="ask('delete')"),
     Action("copy_text", _M, "copy", ("y",), method="ask('copy_text')"),
     Action("info", _M, "everything that is known about it", ("i",), ("I",), method="ask('info')"),
     Action("read_whole", _M, "read all of a long message", ("o",), method="ask('read_whole')"),
@@ -86,6 +88,7 @@ ACTIONS: Final = (
     Action("write", _M, "back to writing", ("w", "escape"), ("i", "w", "escape")),
     Action("submit", _W, "send", ("enter",)),
     Action("newline", _W, "a new line", ("ctrl+j", "shift+enter", "alt+enter")),
+    Action("select_all", _W, "select all that is written", ("alt+w",)),
     Action("log_up", _W, "older messages", ("pageup",), method="scroll_log(-1)"),
     Action("log_down", _W, "newer messages", ("pagedown",), method="scroll_log(1)"),
 )
@@ -209,7 +212,7 @@ def page(keys: Mapping[str, tuple[str, ...]]) -> str:
     parts = []
     for place in Place:
         lines = [
-            f"  {' '.join(map(shown, keys[action.name])):<20} {action.says}"
+            f"  {' '.join(map(shown, keys[action.name])):<17}  {action.says}"
             for action in ACTIONS
             if action.place is place
         ]

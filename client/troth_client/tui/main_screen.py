@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from troth_protocol.errors import TrothError
 
 from .. import wording
+from ..events import SetMuted
 from ..records import Standing
 from ..views import Hit
 from . import editor, keys
@@ -28,7 +29,7 @@ from .safety_dialog import SafetyNumber
 from .search_screen import SearchScreen
 from .switcher import Switcher
 
-_NEED_CONTACT: Final = frozenset({"safety", "settings", "editor"})
+_NEED_CONTACT: Final = frozenset({"safety", "settings", "mute", "editor"})
 
 
 class MainScreen(Overview):
@@ -51,7 +52,8 @@ class MainScreen(Overview):
 
     @on(MessageLog.Asked)
     async def _act_on_message(self, message: MessageLog.Asked) -> None:
-        await MessageActions(self.chat).carry_out(message.action, message.message)
+        if self.app.screen is self and self.chat.messages.has_focus:  # else a key before this one opened something
+            await MessageActions(self.chat).carry_out(message.action, message.message)
 
     # Going somewhere.
 
@@ -60,10 +62,11 @@ class MainScreen(Overview):
         self.app.push_screen(Switcher(list(self._contacts.values())), self.open_and_focus)
 
     def action_next_unread(self) -> None:
-        """Open the next conversation with something new."""
+        """Open the next conversation with something new, those that are muted last."""
         seen = self.chat.contact if self.chat.messages.is_on_screen else None
         here = seen.fingerprint if seen is not None else None
         waiting = [contact for contact in self._contacts.values() if contact.unread and not contact.blocked]
+        waiting.sort(key=lambda contact: contact.muted)
         others = [contact.fingerprint for contact in waiting if contact.fingerprint != here]
         if others:
             self.open_and_focus(others[0])
@@ -120,6 +123,14 @@ class MainScreen(Overview):
         """Show what is set for whoever is open."""
         if self.chat.contact is not None:
             self.app.push_screen(ChatSettings(self._conversations, self.chat.contact), self._dialog_gone)
+
+    async def action_mute(self) -> None:
+        """Announce nothing new of whoever is open, or announce it again."""
+        contact = self.chat.contact
+        if contact is not None:
+            error = await self.chat.do(SetMuted(contact.fingerprint, on=not contact.muted))
+            done = wording.muting(on=not contact.muted)
+            self.notify(wording.advice(error) if error else done, markup=False)
 
     def _dialog_gone(self, _: None) -> None:
         self.refresh_contacts()

@@ -12,6 +12,7 @@ from ..wording import advice
 from .chat_pane import ChatPane
 from .dialog import Confirm, Page
 from .message_dialogs import ReactionPicker, about
+from .message_menu import MessageMenu
 
 
 class MessageActions:
@@ -28,8 +29,10 @@ class MessageActions:
             return  # what is typed at a stranger's message was meant as an answer
         said = message.state is not MessageState.NOTICE and not message.deleted
         match action:
+            case "menu":
+                self._choose(message)
             case "info":
-                app.push_screen(Page("Message", about(message, contact)))
+                app.push_screen(Page("Message", about(message, contact), columns=True))
             case "read_whole":
                 app.push_screen(Page("All of it", inert(message.text, lines=True)))
             case "quoted":
@@ -85,6 +88,14 @@ class MessageActions:
 
         has_one = any(reaction.ours for reaction in message.reactions)
         self._pane.app.push_screen(ReactionPicker(has_one=has_one), put)
+
+    def _choose(self, message: MessageView) -> None:
+        async def carry_out(action: str | None) -> None:
+            now = self._pane.messages.message
+            if action is not None and now is not None and now.key == message.key:
+                await self.carry_out(action, now)
+
+        self._pane.app.push_screen(MessageMenu(message, self._pane.bound), carry_out)
 
     def _delete(self, message: MessageView) -> None:
         """Ours is taken back from both sides or never goes; theirs, and what is no text, is erased here only."""

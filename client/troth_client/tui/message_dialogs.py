@@ -74,7 +74,7 @@ def about(message: MessageView, contact: ContactView) -> str:
         ("kept here", _moment(message.stored)),
         ("state", f"{sign} {word}".strip()),
         ("why", inert(message.why)),
-        ("edited", f"{_moment(message.edited)}, {message.revision} times" if message.edited else ""),
+        ("edited", f"{_moment(message.edited)}, edit {message.revision}" if message.edited else ""),
         ("deleted", "taken back by its writer" if message.deleted else ""),
         ("disappears", _disappears(message)),
         ("length", f"{len(message.text):,} characters"),

@@ -104,10 +104,11 @@ class MessageLog(MessageScroll):
         self.scroll_to(y=self.scroll_offset.y + way * max(self.size.height // 2, 1), animate=False)
 
     def on_click(self, event: Click) -> None:
-        """Select what was clicked; a quote leads to what it quotes, a fold to the rest."""
+        """Select what was clicked; clicked again, it shows what to do; a quote leads to what it quotes, a fold on."""
         line = self.scroll_offset.y + event.y
         if 0 <= line < self._lines:
+            before = self.selected
             self._select(self._window.at_line(line))
             asked = {Kind.QUOTE: "quoted", Kind.FOLD: "read_whole"}.get(self._window.rows[line].kind)
-            if asked:
-                self.action_ask(asked)
+            if asked or (before is not None and before == self.selected):
+                self.action_ask(asked or "menu")

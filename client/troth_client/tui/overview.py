@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import DescendantFocus
 from textual.screen import Screen
 from textual.widgets import Footer, OptionList, Static
 
@@ -155,7 +156,8 @@ class Overview(Screen[None]):
         for contact in self._contacts.values():
             old = before.get(contact.fingerprint)
             here = self.chat.contact is not None and self.chat.contact.fingerprint == contact.fingerprint
-            if contact.unread > (old.unread if old else 0) and not contact.blocked and not (here and looking):
+            quiet = contact.blocked or contact.muted or (here and looking)
+            if contact.unread > (old.unread if old else 0) and not quiet:
                 newest = self._conversations.history(contact.fingerprint, limit=1)
                 told = newest and newest[-1].state is MessageState.RECEIVED
                 text = one_line(newest[-1].text, _SHOWN) if told else ""
@@ -201,6 +203,10 @@ class Overview(Screen[None]):
         self.looked_at()
 
     # What is opened.
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Where a window that shrinks has room for one pane only, it is the one in use."""
+        self.set_class(self.chat in event.widget.ancestors_with_self, "-in-chat")
 
     def open_contact(self, fingerprint: bytes | None) -> None:
         """Show a conversation, or none."""

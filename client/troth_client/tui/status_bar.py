@@ -29,12 +29,12 @@ class StatusBar(Static):
     def say(self, *, online: bool, queued: int, unread: int, contact: ContactView | None) -> None:
         """Show how things stand."""
         parts = ["● online" if online else "○ offline" if self._unreachable else "◌ connecting"]
-        if self._unreachable and not online and self._trouble:
-            parts.append(self._trouble)
         if queued:
             parts.append(f"{queued} queued")
         if unread:
             parts.append(f"{unread} unread")
+        if self._unreachable and not online and self._trouble:
+            parts.append(self._trouble)
         if contact is not None:
             parts.append(wording.sentence(contact))
         self.update(" · ".join(parts))

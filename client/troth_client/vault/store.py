@@ -87,6 +87,8 @@ class Vault:
         except OSError as error:
             raise StorageError(f"vault.key cannot be read: {error.strerror}") from None
         key_file = vault_key.KeyFile.decode(raw)
+        if not (directory / "vault.db").exists():  # SQLite would make an empty one
+            raise StorageError("vault.db is missing: put it back, or erase the rest with  troth profile erase")
         held = lock(directory)
         try:
             page_key = vault_key.unlock(passphrase, key_file)

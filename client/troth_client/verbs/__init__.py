@@ -24,7 +24,8 @@ __all__ = ["carry_out", "erase_profile", "first_run", "init"]
 VERBS: Final[dict[str, Callable[[Driver, argparse.Namespace, Output], Awaitable[int]]]] = {
     "card": card, "add": people.add, "requests": people.requests, "accept": people.accept, "decline": people.decline,
     "contacts": people.contacts, "verify": people.verify, "send": talk.send, "receive": talk.receive,
-    "history": talk.history, "routes": routes, "block": people.block, "unblock": people.unblock, "reply": chat.reply,
+    "history": talk.history, "routes": routes, "block": people.block, "unblock": people.unblock,
+    "mute": people.mute, "unmute": people.mute, "reply": chat.reply,
     "edit": chat.edit, "delete": chat.delete, "react": chat.react, "resend": chat.resend, "withdraw": chat.withdraw,
     "expire": chat.expire, "receipts": chat.receipts, "search": chat.search, "account": erasing.account,
 }  # fmt: skip

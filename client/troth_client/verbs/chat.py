@@ -26,9 +26,9 @@ from ..events import (
 )
 from ..fading import spoken
 from ..views import ContactView, MessageView
+from ..wording import seconds
 from .shared import SETTLE_SECONDS, again, bounded, explain, find, message_line
 
-_UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
 _START: Final = re.compile(r"[0-9a-f]{4,32}")
 
 
@@ -110,16 +110,6 @@ async def withdraw(driver: Driver, options: argparse.Namespace, output: Output) 
     return 0
 
 
-def seconds(typed: str) -> int:
-    """``off``, or a number and a unit: 30s, 5m, 1h, 1d, 4w; UserError."""
-    if typed == "off":
-        return 0
-    parsed = re.fullmatch(r"([0-9]{1,7})([smhdw])", typed)
-    if parsed is None:
-        raise UserError("a time is `off`, or a number and one of s, m, h, d, w: 30s, 1h, 4w")
-    return int(parsed[1]) * _UNITS[parsed[2]]
-
-
 async def expire(driver: Driver, options: argparse.Namespace, output: Output) -> int:
     """Set after what time new texts disappear, or show it."""
     view = find(driver, options.contact)
@@ -146,7 +136,10 @@ async def search(driver: Driver, options: argparse.Namespace, output: Output) ->
     """Messages with all the words, newest first."""
     within = None if options.within is None else find(driver, options.within).fingerprint
     names = {view.fingerprint: view for view in driver.contacts()}
-    for hit in driver.search(" ".join(options.words), contact=within, limit=bounded(options.limit)):
+    hits = driver.search(" ".join(options.words), contact=within, limit=bounded(options.limit))
+    if not hits:
+        output.nothing("Nothing found.")
+    for hit in hits:
         view, message = names[hit.contact], hit.message
         who = "you" if message.state is not MessageState.RECEIVED else inert(view.name)
         output.result(

@@ -10,8 +10,9 @@ from troth_protocol.errors import NetworkError, NotReady, RelayError, TrustError
 from ..cli import Output
 from ..display import inert, short_fingerprint
 from ..driver import Driver
-from ..events import Accept, AcknowledgeChange, Add, Block, Decline, Notify, SetVerified, Unblock, What
+from ..events import Accept, AcknowledgeChange, Add, Block, Decline, Notify, SetMuted, SetVerified, Unblock, What
 from ..records import Standing
+from ..wording import muting
 from .account import online
 from .shared import SETTLE_SECONDS, STANDINGS, again, contact_line, explain, find, print_line
 
@@ -40,12 +41,14 @@ async def add(driver: Driver, options: argparse.Namespace, output: Output) -> in
 
 async def requests(driver: Driver, _: argparse.Namespace, output: Output) -> int:
     """Strangers who wrote, with what they wrote."""
-    for view in driver.contacts():
-        if view.standing is Standing.REQUEST:
-            claimed = f"calls themselves {inert(view.claimed)!r}" if view.claimed else "gives no name"
-            output.result(f"{short_fingerprint(view.fingerprint)}  {claimed}", contact_line(view))
-            for message in driver.history(view.fingerprint, limit=10):
-                print_line(output, view, message)
+    waiting = [view for view in driver.contacts() if view.standing is Standing.REQUEST]
+    if not waiting:
+        output.nothing("Nobody new has written.")
+    for view in waiting:
+        claimed = f"calls themselves {inert(view.claimed)!r}" if view.claimed else "gives no name"
+        output.result(f"{short_fingerprint(view.fingerprint)}  {claimed}", contact_line(view))
+        for message in driver.history(view.fingerprint, limit=10):
+            print_line(output, view, message)
     return 0
 
 
@@ -71,12 +74,14 @@ async def decline(driver: Driver, options: argparse.Namespace, output: Output) -
 
 async def contacts(driver: Driver, _: argparse.Namespace, output: Output) -> int:
     """One line for each contact."""
-    for view in driver.contacts():
-        if view.standing is Standing.DECLINED:
-            continue
+    known = [view for view in driver.contacts() if view.standing is not Standing.DECLINED]
+    if not known:
+        output.nothing("Nobody yet: hand out a link (troth card), or take one (troth add LINK).")
+    for view in known:
         marks = ["verified"] if view.verified else ["not verified"]
         marks += ["post-quantum confirmed"] if view.confirmed else []
         marks += ["blocked"] if view.blocked else []
+        marks += ["muted"] if view.muted else []
         marks += ["keys changed: see troth verify"] if view.change else []
         marks += ["name looks like another contact's"] if view.confusable else []
         marks += [f"{view.unread} unread"] if view.unread else []
@@ -113,6 +118,15 @@ async def unblock(driver: Driver, options: argparse.Namespace, output: Output) -
     if unsaid:
         output.remark("The rest is kept and sent later.", {"type": "kept"})
     output.result(f"{inert(view.name)} can write to you again.", contact_line(again(driver, view)))
+    return 0
+
+
+async def mute(driver: Driver, options: argparse.Namespace, output: Output) -> int:
+    """Announce nothing new of a contact, or with ``unmute`` announce it again."""
+    view = find(driver, options.contact)
+    on = options.verb == "mute"
+    await driver.do(SetMuted(view.fingerprint, on=on))
+    output.result(muting(on=on), contact_line(again(driver, view)))
     return 0
 
 

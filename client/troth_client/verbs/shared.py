@@ -71,6 +71,7 @@ def contact_line(view: ContactView) -> dict[str, object]:
         "standing": view.standing.name.lower(), "verified": view.verified, "confirmed": view.confirmed,
         "epoch": view.epoch, "unread": view.unread, "queued": view.queued, "blocked": view.blocked,
         "change": view.change, "confusable": view.confusable, "timer": view.timer, "receipts": view.receipts,
+        "muted": view.muted,
     }  # fmt: skip
 
 

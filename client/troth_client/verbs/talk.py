@@ -10,6 +10,7 @@ from functools import partial
 
 from ..again import insist
 from ..cli import Output
+from ..display import inert
 from ..driver import Driver
 from ..events import Notify, SendText, What
 from ..records import Standing
@@ -58,7 +59,10 @@ async def receive(driver: Driver, options: argparse.Namespace, output: Output) -
             strangers.add(note.contact)
             output.remark("Somebody new has written: see  troth requests", {"type": "request"})
         elif note.what in {What.ALARM, What.REFUSED, What.CHANGED}:
-            output.remark(f"! {note.detail}", {"type": "alarm", "code": note.code, "message": note.detail})
+            about = next((view for view in driver.contacts() if view.fingerprint == note.contact), None)
+            line = {"type": "alarm", "code": note.code, "message": note.detail}
+            who = f"{inert(about.name)}: " if about else ""
+            output.remark(f"! {who}{note.detail}", {**line, "contact": about.fingerprint.hex() if about else None})
         elif note.what is What.OFFLINE and options.follow and note.detail:
             output.remark(f"- {note.detail}", {"type": "offline", "message": note.detail})
 
@@ -87,6 +91,9 @@ def _print_unread(driver: Driver, output: Output) -> None:
 async def history(driver: Driver, options: argparse.Namespace, output: Output) -> int:
     """The newest lines of a conversation."""
     view = find(driver, options.contact)
-    for message in driver.history(view.fingerprint, limit=bounded(options.limit)):
+    lines = driver.history(view.fingerprint, limit=bounded(options.limit))
+    for message in lines:
         print_line(output, view, message, ids=options.ids)
+    if not lines:
+        output.nothing("Nothing has been written yet.")
     return 0
