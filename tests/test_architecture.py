@@ -70,12 +70,15 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_server.verbs*": May(
         (
             *words("troth_protocol.errors troth_server.config troth_server.ledger_file troth_server.verbs*"),
-            "troth_server.admission",
+            *words("troth_server.admission troth_server.files"),
         ),
         late=words("troth_server.* troth_protocol.* segno uvloop"),
     ),
     "troth_server.operator": May(
-        words("troth_protocol.* troth_server.config troth_server.ledger_file troth_server.tls troth_server.admission")
+        (
+            *words("troth_protocol.* troth_server.config troth_server.ledger_file troth_server.tls"),
+            *words("troth_server.admission troth_server.files"),
+        )
     ),
     "troth_server.limits": May(),
     "troth_server.blob_commands": May(),
@@ -89,9 +92,13 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_server.storage*": May(
         (*SERVED, *RELAY_CORE, *words("troth_server.storage* troth_server.shred")), late=words("asyncpg")
     ),
-    "troth_server.shred": May(SERVED),
+    "troth_server.files": May(words("troth_protocol.errors")),
+    "troth_server.shred": May((*SERVED, "troth_server.files")),
     "troth_server.backup*": May(
-        words("troth_protocol.* troth_server.backup* troth_server.shred troth_server.limits troth_server.storage*")
+        (
+            *words("troth_protocol.* troth_server.backup* troth_server.shred troth_server.limits"),
+            *words("troth_server.storage* troth_server.files"),
+        )
     ),
     "troth_server.erasure*": May(
         (*SERVED, *words("troth_server.erasure* troth_server.backup* troth_server.shred troth_server.storage*"))
@@ -104,7 +111,7 @@ ARROWS: Final[Mapping[str, May]] = {
     ),
     "troth_server.config_table": May(words("troth_protocol.errors")),
     "troth_server.config_text": May(),
-    "troth_server.ledger_file": May(SERVED),
+    "troth_server.ledger_file": May((*SERVED, "troth_server.files")),
     "troth_server.tls": May(SERVED),
     "troth_server.metrics": May(),
     "troth_server.scrape": May(words("troth_protocol.errors troth_server.metrics")),
@@ -133,7 +140,7 @@ ARROWS: Final[Mapping[str, May]] = {
         (
             *SERVED, *words("troth_server.config troth_server.listener troth_server.metrics troth_server.scrape"),
             *words("troth_server.notify troth_server.quiet troth_server.standing troth_server.storage"),
-            *words("troth_server.limits troth_server.tls"),
+            *words("troth_server.limits troth_server.memory troth_server.tls troth_server.storage.apart"),
         )
     ),
     **{
@@ -148,7 +155,7 @@ ARROWS: Final[Mapping[str, May]] = {
         words("websockets"),
     ),
     "troth_server.forwarder.settings": May(
-        (*SERVED, DOOR, *words("troth_server.tls troth_server.ledger_file troth_server.forwarder.*"))
+        (*SERVED, DOOR, *words("troth_server.tls troth_server.files troth_server.forwarder.*"))
     ),
     "troth_server.forwarder.start": May(
         (
@@ -159,13 +166,18 @@ ARROWS: Final[Mapping[str, May]] = {
     ),
     "troth_server.forwarder*": May((*SERVED, *words("troth_server.metrics troth_server.forwarder.*"))),
     "troth_server.observer": May(SERVED),
+    "troth_server.messages": May(libraries=words("websockets")),
+    "troth_server.transports": May(),
+    "troth_server.memory": May(),
     "troth_server.guard": May((*SERVED, *RELAY_CORE, "troth_server.quiet"), words("websockets")),
     "troth_server.peer": May(
-        (*SERVED, *RELAY_CORE, *words("troth_server.guard troth_server.metrics")), words("websockets")
+        (
+            *SERVED, *RELAY_CORE, *words("troth_server.guard troth_server.messages troth_server.metrics"),
+            "troth_server.transports",
+        ),
+        words("websockets"),
     ),
-    "troth_server.session": May(
-        (*SERVED, *RELAY_CORE, *words("troth_server.connection troth_server.peer")), words("websockets")
-    ),
+    "troth_server.session": May((*SERVED, *RELAY_CORE, *words("troth_server.connection troth_server.peer"))),
     "troth_server.tally": May((*SERVED, *RELAY_CORE, "troth_server.metrics")),
     "troth_server.reception": May(
         (*SERVED, *words("troth_server.metrics troth_server.pages troth_server.peer")), words("websockets")
@@ -183,7 +195,7 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_client": May(),
     "troth_client.__main__": May(words("troth_client.cli")),
     "troth_client.cli": May(
-        words("troth_protocol.errors troth_client.cli"),
+        words("troth_protocol.errors troth_client.cli troth_client.steps"),
         late=words("troth_client.verbs troth_client.demo troth_client.vector"),
     ),
     "troth_client.verbs*": May(
@@ -259,11 +271,12 @@ ARROWS: Final[Mapping[str, May]] = {
     "troth_client.views": May(words("troth_client.events troth_client.records")),
     "troth_client.display": May(),
     "troth_client.safety_words": May(),
+    "troth_client.steps": May(),
     "troth_client.preferences": May(words("troth_protocol.errors")),
     "troth_client.wording": May(
         (
             *words("troth_protocol.errors troth_client.display troth_client.events troth_client.records"),
-            "troth_client.views",
+            *words("troth_client.steps troth_client.views"),
         )
     ),
     "troth_client.plain*": May(

@@ -264,20 +264,7 @@ def self_signed_certificate(
 ) -> tuple[bytes, bytes]:
     """A P-256 certificate for ``hosts`` and its key, both PEM; trusted by pin alone, never by its signature."""
     key = _ec.generate_private_key(_ec.SECP256R1())
-    start = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
-    alternatives = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=days))
-        .add_extension(alternatives, critical=False)
-        .sign(key, _SHA256)
-    )
+    certificate = _self_issued(key, common_name, hosts, not_before, days).sign(key, _SHA256)
     private = key.private_bytes(
         _serialization.Encoding.PEM, _serialization.PrivateFormat.PKCS8, _serialization.NoEncryption()
     )
@@ -292,25 +279,13 @@ def sized_certificate(private: bytes, host: str, not_before: int, days: int, siz
     key = _serialization.load_pem_private_key(private, None)
     if not isinstance(key, _ec.EllipticCurvePrivateKey):
         return None
-    start = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host[:64])])
     filled = 0
     for _ in range(_SIZED_TRIES):
         if filled < 0:
             return None
         extension = x509.UnrecognizedExtension(_FILLING, os.urandom(filled))
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(start + datetime.timedelta(days=days))
-            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
-            .add_extension(extension, critical=False)
-            .sign(key, _SHA256)
-        )
+        unsigned = _self_issued(key, host[:64], (host,), not_before, days).add_extension(extension, critical=False)
+        certificate = unsigned.sign(key, _SHA256)
         missing = size - len(certificate.public_bytes(_serialization.Encoding.DER))
         if not missing:
             return certificate.public_bytes(_serialization.Encoding.PEM)
@@ -322,6 +297,24 @@ _FILLING: Final = x509.ObjectIdentifier("2.25.1")
 """Under the arc that needs no registration (X.667)."""
 _SIZED_TRIES: Final = 64
 """An ECDSA signature has 70 to 72 bytes, as it falls."""
+
+
+def _self_issued(
+    key: _ec.EllipticCurvePrivateKey, common_name: str, hosts: tuple[str, ...], not_before: int, days: int
+) -> x509.CertificateBuilder:
+    """What both kinds of certificate say, under a new serial number."""
+    start = datetime.datetime.fromtimestamp(not_before, datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(start + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
+    )
 
 
 def _general_name(host: str) -> x509.GeneralName:

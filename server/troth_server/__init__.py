@@ -11,11 +11,12 @@ under a key that is in the card, not here. It cannot decrypt: no cipher library 
 Read in this order: ``limits`` and ``config`` (every number, with its reason), ``commands``, ``blob_commands`` and
 ``effects`` (what the core may ask for), ``connection`` and ``subscription`` (the core: bytes in, effects out),
 ``deposit`` (may this envelope come in), ``storage`` (the store's contract; ``schema``, ``seals``, ``sqlite``,
-``writer``, ``database``, ``blobs``), ``peer``, ``session``, ``listener`` (the shell), ``observer`` (what a demo may
-watch), ``ledger_file``, ``tls``, ``admission`` (who may make a mailbox), ``pages`` and ``page_text`` (what a browser
-sees), ``standing`` (all files together), ``service`` (start, reload, stop), ``metrics`` and ``scrape``, ``quiet``
-(nothing leaves by a back door), ``notify``, ``status``, ``doctor``, ``shred`` (a key for each mailbox, which dies with
-it), ``cli`` and ``verbs``. Only other processes than ``serve`` load ciphers: ``operator`` and ``backup`` (and
-``erasure``, which proves that what was erased is gone), and ``forwarder``, which is another program in the same
-package.
+``writer``, ``database``, ``blobs``, and ``apart``, which puts it in a process of its own), ``guard``, ``messages``,
+``peer``, ``session``, ``listener`` (the shell; ``transports`` and ``memory`` are its footnotes), ``observer`` (what a
+demo may watch), ``files`` (written whole or not at all), ``ledger_file``, ``tls``, ``admission`` (who may make a
+mailbox), ``pages`` and ``page_text`` (what a browser sees), ``standing`` (all files together), ``service`` (start,
+reload, stop), ``metrics`` and ``scrape``, ``quiet`` (nothing leaves by a back door), ``notify``, ``status``,
+``doctor``, ``shred`` (a key for each mailbox, which dies with it), ``cli`` and ``verbs``. Only other processes than
+``serve`` load ciphers: ``operator`` and ``backup`` (and ``erasure``, which proves that what was erased is gone), and
+``forwarder``, which is another program in the same package.
 """

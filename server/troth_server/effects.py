@@ -14,6 +14,7 @@ class CloseCode(IntEnum):
 
     GOING_AWAY = 1001
     NOT_BINARY = 1003
+    NOT_UTF8 = 1007
     POLICY = 1008
     TAKEN_OVER = 4001
     ERASED = 4002

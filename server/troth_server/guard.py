@@ -16,6 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import CONNECTING, OPEN
 from websockets.server import ServerProtocol
 
+from troth_protocol.encoding import U16_MAX
 from troth_protocol.wire import MAX_FRAME
 
 from .effects import CloseCode
@@ -77,6 +78,17 @@ class Guard(ServerProtocol):
             self.send_close(CloseCode.POLICY, flood)
         elif not self.flooded:
             super().recv_frame(frame)
+
+    def message(self, payload: bytes) -> None:
+        """A whole binary message to be written: the bytes of ``send_binary``, without its objects. RFC 6455, 5.2"""
+        size = len(payload)
+        if size < 126:
+            head = bytes((0x82, size))
+        elif size <= U16_MAX:
+            head = b"\x82\x7e" + size.to_bytes(2, "big")
+        else:
+            head = b"\x82\x7f" + size.to_bytes(8, "big")
+        self.writes += (head, payload)
 
     def late(self, now: float) -> bool:
         """Whether a message in pieces has taken too long; the patrol asks, for a client that sends nothing more."""

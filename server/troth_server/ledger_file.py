@@ -7,8 +7,6 @@ library only, so that ``serve`` loads no cipher. The format of an entry is ``tro
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,8 @@ from troth_protocol import labels
 from troth_protocol.encoding import SUITE, U16_MAX, Reader, lp, sha256
 from troth_protocol.errors import DecodeError, StorageError
 from troth_protocol.wire.answers import MAX_LEDGER_ENTRY, OPERATOR_KEY_SIZE
+
+from .files import write_file
 
 DESCRIPTOR: Final = 1
 PIN: Final = 1
@@ -105,32 +105,3 @@ def address_of(head: Head) -> Address:
     pins = tuple(reader.fixed("pin", 32) for _ in range(reader.u8("pin count")))
     reader.end()
     return Address(tuple(hosts), pins if mode == PIN else None, head.expires)
-
-
-def write_file(path: Path, content: bytes, *, give: bool = True) -> None:
-    """Write a file that only its owner may read, whole or not at all, on disk when this returns; StorageError.
-
-    What root writes is given to whom the folder belongs to, who runs the relay and must read it; not without ``give``.
-    """
-    new = path.with_name(path.name + ".new")
-    try:
-        new.unlink(missing_ok=True)
-        # A link that waits there under this name is not followed: the folder may be another user's.
-        handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(handle, "wb") as file:
-            if give and os.geteuid() == 0:
-                folder_owner = path.parent.stat()
-                os.fchown(handle, folder_owner.st_uid, folder_owner.st_gid)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from None

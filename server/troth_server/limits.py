@@ -47,6 +47,8 @@ WRITE_HIGH: Final = 32_768
 """Above so many unsent bytes nothing more is read from, or loaded for, this peer."""
 WRITE_CAP: Final = 262_144
 """A peer for whom more waits is cut off: WRITE_HIGH, a page, a live envelope and the bundles under way fit."""
+HELD_BYTES: Final = 16_384
+"""Written to one peer in one turn of the loop before any of it is sent: a TLS record's worth."""
 SLOW_READERS: Final = 256
 """Peers that may be behind at once, about 100 kB each; with one more, the one behind the longest is cut off."""
 HEAD_BYTES: Final = 16_384
@@ -61,10 +63,8 @@ SEND_BUFFER: Final = 262_144
 """SO_SNDBUF: the kernel would let a slow reader hold 4 MiB."""
 UNSENT_BUFFER: Final = 32_768
 """TCP_NOTSENT_LOWAT: bytes the kernel takes before it can send them; more would only delay a ping."""
-READ_FRAMES: Final = 8
-"""Frames read ahead of processing; 8 of the largest are 560 kB."""
 TURN: Final = 4
-"""Frames of one connection before the others have their turn: four pages of a ledger are 2 ms."""
+"""Messages of one connection before the others have their turn: four pages of a ledger are 2 ms."""
 OUTSTANDING: Final = 32
 """Requests of one connection that wait for the disk; enough to fill half a group commit."""
 BUNDLE_WEIGHT: Final = 16
@@ -129,7 +129,7 @@ TURN_SECONDS: Final = 3_600
 """The salt under which networks are remembered lives so long."""
 
 # Storage.
-GROUP: Final = 64
+GROUP: Final = 256
 """Commands in one transaction: 37,000 durable 1 kB/s at 64 against 4,000 one by one; more gains little (measured)."""
 SWEEP_SECONDS: Final = 30
 """Between sweeps: an acknowledged envelope is gone from every file within 60 s."""

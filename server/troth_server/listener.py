@@ -11,13 +11,12 @@ import asyncio
 import logging
 import os
 import socket
-import ssl
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, cast
+from typing import cast
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed
@@ -47,8 +46,6 @@ from .storage import Store
 from .tls import Tls
 
 __all__ = ["Listener", "listening_socket"]
-
-_NO_POLICY: Final = bytes(32)
 
 
 class Listener:
@@ -80,7 +77,7 @@ class Listener:
         key_hash = bytes(32) if tls is None else tls.key_hash
         # No invitation counts until ``renew`` brings their key.
         self._identity = Identity(
-            ledger.fingerprint, key_hash, ledger.operator, ledger.entries, _NO_POLICY, os.urandom(32),
+            ledger.fingerprint, key_hash, ledger.operator, ledger.entries, bytes(32), os.urandom(32),
             admission=Admission(config.admission, os.urandom(KEY_SIZE)),
         )  # fmt: skip
         self._site = Site(pages.NOT_FOUND)
@@ -109,7 +106,7 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         sock = listening_socket(self._config.bind, self._config.port) if self._sock is None else self._sock
         self._acceptor = Acceptor(
-            sock, self._gate, self._context, self._make, self.metrics, self.now,
+            sock, self._gate, lambda: self._tls.context if self._tls else None, self._make, self.metrics, self.now,
             behind_proxy=sock.family == socket.AF_UNIX or self._config.tls.mode is TlsMode.PROXY,
         )  # fmt: skip
         try:
@@ -128,9 +125,6 @@ class Listener:
     async def _accept_from(self) -> asyncio.Server:
         self._acceptor.start(BACKLOG)
         return cast(asyncio.Server, self._acceptor)
-
-    def _context(self) -> ssl.SSLContext | None:
-        return None if self._tls is None else self._tls.context
 
     def _make(self, visit: Visit) -> Peer:
         return Peer(self._server, visit, self._behind)
@@ -174,6 +168,10 @@ class Listener:
         self._subscribers[mailbox] = session
         if before is not None and before is not session:
             before.taken_over()
+
+    def late(self) -> None:
+        """Count a client that said no Hello in time."""
+        self.metrics.add(Count.HELLO_LATE)
 
     def closing(self, session: Session, close: Close) -> None:
         """Close a session's connection in a task of its own."""

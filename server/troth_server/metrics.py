@@ -27,6 +27,8 @@ class Count(Enum):
         self.text = text
         self.people = people
 
+    __hash__ = object.__hash__  # Enum's is written in Python, and called with every request
+
     ACCEPTED = "connections_accepted_total", "Connections that were let in.", True
     CLOSED = "connections_closed_total", "Connections that ended, for whatever reason.", True
     TURNED_AWAY_FULL = "turned_away_full_total", "Connections refused because there was no room.", True

@@ -21,7 +21,8 @@ from . import config as configuration
 from . import tls
 from .admission import KEY_SIZE
 from .config import Config, TlsMode
-from .ledger_file import LedgerFile, write_file
+from .files import read_secret, write_file
+from .ledger_file import LedgerFile
 
 KEY_FILE: Final = "operator.key"
 _HEADING: Final = "troth operator key 1"
@@ -43,15 +44,7 @@ class Operator:
     @classmethod
     def read(cls, path: Path) -> Operator:
         """The key in a file; StorageError, UserError."""
-        try:
-            heading, _, seeds = path.read_text("ascii").strip().partition("\n")
-            raw = bytes.fromhex(seeds)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise UserError(f"{path} is no operator key") from None
-        if heading != _HEADING or len(raw) != 64:
-            raise UserError(f"{path} is no operator key")
+        raw = read_secret(path, _HEADING, 64, "operator key")
         return cls(SigningKey(raw[:32], raw[32:]))
 
     def write(self, path: Path) -> None:

@@ -1,16 +1,24 @@
 """One WebSocket as the session uses it: what comes in is parsed in slices, what goes out is bounded, time is watched.
 
-The library asks for a subclass. Frames are written at once, without awaiting: a reader that is too slow pauses the
-session, and one that stays so is cut off; its envelopes stay queued. [R-11.1-4] [R-11.6-5]
+::
+
+    transport --> bytes ahead --SLICE_BYTES--> the library --> messages --TURN at a time--> whoever hears them
+                     \\___ nothing is read while they are busy, or the others have their turn
+
+The library asks for a subclass. Nothing awaits: a message is heard where it was parsed, and frames are written in the
+turn of the loop in which they were made. A reader that is too slow pauses the session, and one that stays so is cut
+off; its envelopes stay queued. [R-11.1-4] [R-11.6-5]
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, cast
+from typing import cast
 
 from websockets.asyncio.server import Server, ServerConnection
+from websockets.frames import DATA_OPCODES, Frame
 from websockets.protocol import OPEN, Event
 
 from .effects import CloseCode
@@ -18,65 +26,27 @@ from .gate import Visit
 from .guard import Guard
 from .limits import (
     CLOSE_SECONDS,
+    HELD_BYTES,
     IDLE_SECONDS,
     LINGER_SECONDS,
     PING_SECONDS,
-    READ_FRAMES,
     SEND_SECONDS,
     SILENCE_SECONDS,
     SLICE_BYTES,
     SLOW_READERS,
     TLS_AHEAD,
+    TURN,
     UNREAD_BYTES,
     WRITE_CAP,
     WRITE_HIGH,
 )
+from .messages import Hears, Messages
 from .metrics import Count, Metrics
-
-
-class _Gone(asyncio.Transport):
-    """The transport of a connection that is gone: nothing waits, and nothing happens."""
-
-    def abort(self) -> None:
-        """Gone already."""
-
-    def close(self) -> None:
-        """Gone already."""
-
-    def is_closing(self) -> bool:
-        """Yes."""
-        return True
-
-    def write(self, data: object) -> None:
-        """To nobody."""
-
-    def can_write_eof(self) -> bool:
-        """No."""
-        return False
-
-    def get_write_buffer_size(self) -> int:
-        """Nothing."""
-        return 0
-
-    def pause_reading(self) -> None:
-        """There is nothing to read."""
-
-    def resume_reading(self) -> None:
-        """There is nothing to read."""
-
-
-_GONE: Final = _Gone()
+from .transports import GONE, TlsTransport
 
 
 def _nothing() -> None:
     """In place of what a connection that is gone would do."""
-
-
-class TlsTransport(Protocol):
-    """What the TLS transports of asyncio and of uvloop have, and typeshed does not know."""
-
-    def set_read_buffer_limits(self, high: int, low: int) -> None:
-        """Undecrypted bytes to stop and to go on at."""
 
 
 class Behind:
@@ -112,7 +82,6 @@ class Peer(ServerConnection):
             ping_interval=None,  # ``patrol`` pings: one task for all, and a slow link is not taken for dead
             ping_timeout=None,
             close_timeout=CLOSE_SECONDS,
-            max_queue=READ_FRAMES,
             write_limit=WRITE_HIGH,
         )
         self.visit = visit
@@ -127,14 +96,21 @@ class Peer(ServerConnection):
         self._heard = self._moved = self.opened
         self._unsent = 0
         self._ahead = b""
-        """Read, and not yet parsed: the session is busy."""
+        """Read, and not yet parsed."""
+        self._messages = Messages()
+        self._ears: Hears | None = None
+        self._going = self._waiting = self._resting = False
+        self.trouble: Exception | None = None
+        """What hearing a message ended with, if nobody expected it."""
         self._ended = False
         self._unread = UNREAD_BYTES
+        self._held = 0
+        self._due = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done. From here on, what was read ahead is ours to hold back, and TLS holds little more."""
         super().connection_made(transport)
-        self.recv_messages.pause, self.recv_messages.resume = self.transport.pause_reading, self._go_on
+        self.recv_messages.pause = self.recv_messages.resume = _nothing  # nothing is ever put there
         if transport.get_extra_info("ssl_object") is not None:
             cast(TlsTransport, transport).set_read_buffer_limits(*TLS_AHEAD)
 
@@ -159,13 +135,28 @@ class Peer(ServerConnection):
             self.protocol.send_ping(b"")
             self._flush()
 
+    def tell(self, ears: Hears) -> None:
+        """From now on, messages go there; also those that came before."""
+        self._ears = ears
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Whoever hears is not busy any more."""
+        if self._waiting and not self._resting:
+            self._proceed()
+
     def push(self, frames: Sequence[bytes]) -> None:
-        """Write binary messages now; nothing if the connection is no longer open."""
+        """Write binary messages in this turn of the loop, all of one turn together; nothing if no longer open."""
         if not frames or self.protocol.state is not OPEN:
             return
         for frame in frames:
-            self.protocol.send_binary(frame)
-        self._flush()
+            self.protocol.message(frame)
+            self._held += len(frame)
+        if self._held >= HELD_BYTES:
+            self._flush()
+        elif not self._due:
+            self._due = True
+            self.loop.call_soon(self._flush)
 
     def fail(self, code: CloseCode, reason: str) -> None:
         """Close without waiting for the other side."""
@@ -177,9 +168,8 @@ class Peer(ServerConnection):
     def end(self) -> None:
         """Nobody reads messages any more; parse on, for the other side's closing frame."""
         self._ended = True
-        if self.recv_messages.paused:
-            self.recv_messages.paused = False
-            self._go_on()
+        self._messages.clear()
+        self.go_on()
 
     def cut_off(self, why: Count) -> None:
         """Drop the connection and what waits for it."""
@@ -188,7 +178,7 @@ class Peer(ServerConnection):
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse in slices, and no further while the session is busy or after a flood."""
+        """Parse in slices, and no further while whoever hears is busy or after a flood."""
         if self.protocol.flooded:
             return
         self._heard = self.loop.time()
@@ -199,13 +189,18 @@ class Peer(ServerConnection):
                 self._linger()
                 return
         self._ahead = self._ahead + data if self._ahead else data
-        if not self.recv_messages.paused:
-            self._parse()
+        if not self._waiting:
+            self._proceed()
 
     def process_event(self, event: Event) -> None:
-        """Keep messages only while somebody reads them."""
-        if not self._ended:
+        """Keep messages only while somebody hears them."""
+        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
             super().process_event(event)
+        elif not self._ended:
+            try:
+                self._messages.put(event)
+            except UnicodeDecodeError:
+                self.fail(CloseCode.NOT_UTF8, "NOT_UTF8")
 
     def pause_writing(self) -> None:
         """A reader is slow."""
@@ -221,28 +216,61 @@ class Peer(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
         self._ahead = b""
+        self._messages.clear()
         super().connection_lost(exc)
         self._behind.remove(self)
         self.visit.left()
         self._room()
         # What TLS holds is freed now: the search for cycles counts objects, not bytes, and would come late.
-        self.recv_messages.pause = self.recv_messages.resume = _nothing
-        self.transport = _GONE
+        self.transport = GONE
+        self._ears = None
 
-    def _parse(self) -> None:
-        """What was read ahead, slice by slice, until the session has enough."""
-        data, self._ahead = self._ahead, b""
-        for start in range(0, len(data), SLICE_BYTES):
-            if self.recv_messages.paused:
-                self._ahead = data[start:]
-                return
-            super().data_received(data[start : start + SLICE_BYTES])
-            if self.protocol.flooded:
-                self._linger()
-                return
-            if self.transport.get_write_buffer_size() > WRITE_CAP:
-                self.cut_off(Count.STUCK)
-                return
+    def _proceed(self) -> None:
+        """Parse what was read and let it be heard, as far as that goes now; whether to read on."""
+        if self._going:
+            return
+        self._going = True
+        try:
+            waits = self._pause_due()
+        except Exception as error:
+            self.trouble, waits = error, True
+            self.transport.abort()
+        self._going = False
+        if waits is not self._waiting:
+            self._waiting = waits
+            with contextlib.suppress(RuntimeError):  # uvloop's, if the transport is closing
+                (self.transport.pause_reading if waits else self.transport.resume_reading)()
+
+    def _pause_due(self) -> bool:
+        """Go on until whoever hears is busy, or the others are to have their turn (True), or nothing is left."""
+        data, at, turns = self._ahead, 0, TURN
+        try:
+            while True:
+                while self._messages:
+                    if self._ears is None or self._ears.busy:
+                        return True
+                    if not turns:
+                        self._resting = True
+                        self.loop.call_soon(self._rested)
+                        return True
+                    turns -= 1
+                    self._ears.hear(self._messages.take())
+                if at >= len(data) or self.protocol.flooded or self.protocol.reader.eof:
+                    return self.protocol.flooded
+                super().data_received(data[at : at + SLICE_BYTES])
+                at += SLICE_BYTES
+                if self.protocol.flooded:
+                    self._linger()
+                elif self.transport.get_write_buffer_size() > WRITE_CAP:
+                    self.cut_off(Count.STUCK)
+                    return True
+        finally:
+            self._ahead = data[at:]
+
+    def _rested(self) -> None:
+        """The others had their turn."""
+        self._resting = False
+        self.go_on()
 
     def _linger(self) -> None:
         """After a flood: read no more, and let what was said last go out."""
@@ -250,22 +278,17 @@ class Peer(ServerConnection):
         self.transport.pause_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
-    def _go_on(self) -> None:
-        """The session has room again."""
-        if self.protocol.flooded:
-            return
-        if not self.protocol.reader.eof:
-            self._parse()
-        if not self.recv_messages.paused:
-            self.transport.resume_reading()
-
     def _room(self) -> None:
         if self.on_room is not None:
             self.on_room()
 
     def _flush(self) -> None:
+        self._held, self._due = 0, False
         try:
-            self.send_data()
+            if self.protocol.state is OPEN:
+                self.transport.write(b"".join(self.protocol.data_to_send()))
+            else:
+                self.send_data()
         except (OSError, RuntimeError):  # uvloop raises RuntimeError on a transport that is closing
             self.transport.abort()
         if self.transport.get_write_buffer_size() > WRITE_CAP:

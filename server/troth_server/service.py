@@ -28,15 +28,15 @@ from typing import Final
 from troth_protocol.errors import NetworkError, TrothError, UserError
 
 from . import config as configuration
-from . import quiet, standing, tls
+from . import memory, quiet, standing, tls
 from .config import Config, TlsMode
 from .limits import BACKLOG
 from .listener import Listener
 from .metrics import Count, Gauge, mebibytes
 from .notify import Notifier, inherited
 from .scrape import Scrape
-from .standing import Standing
 from .storage import STORES
+from .storage.apart import Apart
 
 WATCH_SECONDS: Final = 5
 """Between looks at the ledger and the certificate; a new certificate is served within this."""
@@ -53,51 +53,50 @@ class Service:
     """One relay of one folder; ``port`` in place of the configured one."""
 
     def __init__(self, data: Path, port: int | None, die: Callable[[str], None], *, accept_loss: bool = False) -> None:
+        """Read the folder and open its store, which forks; UserError, StorageError or DecodeError."""
         self._data = data
-        self._accept_loss = accept_loss
         self._port = port
-        self._die = die
         self._notify = Notifier(os.environ)
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
         self._started = int(time.time())
         self._listener: Listener
-        self._standing: Standing
-
-    async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT; UserError, StorageError, NetworkError or DecodeError at the start."""
         config = self._configuration()
-        self._standing = stands = standing.read(config, int(time.time()))
-        if config.store not in STORES:
+        self._standing = standing.read(config, int(time.time()))
+        engine = STORES.get(config.store)
+        if engine is None:
             raise UserError(f"there is no store {config.store!r}; there is {', '.join(sorted(STORES))}")
         gc.freeze()
         gc.set_threshold(GARBAGE, 20, 20)
+        self._store = Apart(lambda fatal: engine(config.data, config.quotas, fatal, accept_loss=accept_loss), die)
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; NetworkError at the start."""
+        config, stands = self._standing.config, self._standing
+        memory.give_back()
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(quiet.loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        passed = inherited(os.environ)
-        sock = passed or (unix_socket(config.socket_path) if config.socket else None)
-        store = STORES[config.store](config.data, config.quotas, self._die, accept_loss=self._accept_loss)
-        try:
-            async with contextlib.AsyncExitStack() as open_:
-                self._listener = listener = Listener(config, store, stands.ledger, stands.tls, sock=sock)
-                listener.renew(stands)
-                await open_.enter_async_context(listener)
-                if config.metrics_port:
-                    await open_.enter_async_context(Scrape(self._metrics, config.metrics_port))
-                where = config.socket_path if sock is not None and sock.family == socket.AF_UNIX else None
-                print(f"serving on {where or f'{listener.host}:{listener.port}'}", flush=True)
-                if listener.places < config.max_connections:
-                    _say(f"descriptors for {listener.places} connections only: raise LimitNOFILE, or ulimit -n")
-                self._notify.ready()
-                await self._watch()
-                self._notify.stopping()
-        finally:
-            store.close()
+        async with contextlib.AsyncExitStack() as open_:
+            open_.callback(self._store.close)
+            passed = inherited(os.environ)
+            sock = passed or (unix_socket(config.socket_path) if config.socket else None)
             if config.socket and passed is None:  # else it is the service manager's, which goes on listening
-                config.socket_path.unlink(missing_ok=True)
+                open_.callback(config.socket_path.unlink, missing_ok=True)
+            self._listener = listener = Listener(config, self._store, stands.ledger, stands.tls, sock=sock)
+            listener.renew(stands)
+            await open_.enter_async_context(listener)
+            if config.metrics_port:
+                await open_.enter_async_context(Scrape(self._metrics, config.metrics_port))
+            where = config.socket_path if sock is not None and sock.family == socket.AF_UNIX else None
+            print(f"serving on {where or f'{listener.host}:{listener.port}'}", flush=True)
+            if listener.places < config.max_connections:
+                _say(f"descriptors for {listener.places} connections only: raise LimitNOFILE, or ulimit -n")
+            self._notify.ready()
+            await self._watch()
+            self._notify.stopping()
 
     def _configuration(self) -> Config:
         config = configuration.load(self._data)
@@ -156,7 +155,8 @@ class Service:
         with contextlib.suppress(OSError):
             gauges[Gauge.STORE_SIZE] = mebibytes(sum(path.stat().st_size for path in config.data.glob("relay.db*")))
             gauges[Gauge.DISK_FREE] = mebibytes(shutil.disk_usage(config.data).free)
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            ours = ("self", str(self._store.pid))
+            pages = sum(int((Path("/proc") / each / "statm").read_text().split()[1]) for each in ours)
             gauges[Gauge.MEMORY] = mebibytes(pages * os.sysconf("SC_PAGESIZE"))
         return self._listener.metrics.text(gauges)
 

@@ -7,18 +7,14 @@ for a slow reader until there is room, so that memory for one peer is bounded by
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import Protocol
-
-from websockets.exceptions import ConnectionClosed
 
 from .blob_commands import PutBlob, ReadBlob
 from .commands import Done, Erase, LoadQueue, Outcome, Queued, TakeBundle
 from .connection import Connection
 from .effects import Answer, Ask, Close, CloseCode, Effect, Subscribe
-from .limits import BUNDLE_WEIGHT, HELLO_SECONDS, OUTSTANDING, TURN
+from .limits import BUNDLE_WEIGHT, HELLO_SECONDS, OUTSTANDING
 from .peer import Peer
 
 
@@ -34,6 +30,9 @@ class Host(Protocol):
     def subscribe(self, session: Session, mailbox: bytes) -> None:
         """Tell this session, and no other, of deposits in the mailbox."""
 
+    def late(self) -> None:
+        """Count a client that said no Hello in time."""
+
     def closing(self, session: Session, close: Close) -> None:
         """Close the session's connection without waiting for it here."""
 
@@ -47,14 +46,13 @@ class Host(Protocol):
 class Session:
     """A peer, its core, and what is under way between them."""
 
-    __slots__ = ("_closed", "_core", "_deferred", "_host", "_outstanding", "_room", "peer", "subscribed")
+    __slots__ = ("_closed", "_core", "_deferred", "_host", "_outstanding", "peer", "subscribed")
 
     def __init__(self, peer: Peer, core: Connection, host: Host) -> None:
         self.peer = peer
         self._core = core
         self._host = host
         self._outstanding = 0
-        self._room: asyncio.Future[None] | None = None
         self._deferred: Ask | None = None
         self._closed = False
         self.subscribed: bytes | None = None
@@ -66,32 +64,41 @@ class Session:
         return self._core.mailbox
 
     async def run(self) -> None:
-        """Read until the connection ends."""
+        """Hear what comes until the connection ends; what hearing it ended with, if nobody expected it."""
+        late = self.peer.loop.call_later(HELLO_SECONDS, self._late)
+        self.peer.tell(self)
         try:
-            async with asyncio.timeout(HELLO_SECONDS):
-                while not self._core.greeted and not self._closed:
-                    await self._read()
-            turns = itertools.cycle(range(TURN))
-            while not self._closed:
-                await self._read()
-                if next(turns) == 0:
-                    await asyncio.sleep(0)  # a peer that never lets us wait would hold up everybody else
             await self.peer.wait_closed()
-        except TimeoutError:
-            await self.peer.close(CloseCode.POLICY, "HELLO_TIMEOUT")
-        except ConnectionClosed:
-            pass
         finally:
+            late.cancel()
             self._closed = True
             self.peer.on_room = None
+        if self.peer.trouble is not None:
+            raise self.peer.trouble
+
+    @property
+    def busy(self) -> bool:
+        """Whether too much waits for the disk, or for a slow reader."""
+        return self._outstanding >= OUTSTANDING or self.peer.paused
+
+    def hear(self, message: bytes | None) -> None:
+        """A message of the client."""
+        if self._closed:
+            return
+        if message is None:
+            self._carry_out([Close(CloseCode.NOT_BINARY, "NOT_BINARY")])
+            return
+        self._host.saw(self, message)
+        self.peer.used = self.peer.loop.time()
+        self._carry_out(self._core.receive(message, self._host.now()))
 
     def finish(self, ask: Ask, outcome: Outcome) -> None:
         """The store's outcome for one of this session's commands."""
         self._outstanding -= _weight(ask)
-        self._wake_reader()
         if not self._closed:
             self._carry_out(self._core.result(ask, outcome, self._host.now()))
             self.peer.owner = self._core.mailbox is not None
+        self.peer.go_on()
 
     def deposited(self, row: Queued) -> None:
         """Something new is in the mailbox this session is subscribed to; for a slow reader it stays there for now."""
@@ -108,27 +115,13 @@ class Session:
         if not self._closed:
             self._carry_out(self._core.erased())
 
-    async def _read(self) -> None:
-        frame = await self.peer.recv()
-        if isinstance(frame, str):
-            self._carry_out([Close(CloseCode.NOT_BINARY, "NOT_BINARY")])
-            return
-        self._host.saw(self, frame)
-        self.peer.used = self.peer.loop.time()
-        self._carry_out(self._core.receive(frame, self._host.now()))
-        while self._busy() and not self._closed:
-            self._room = self.peer.loop.create_future()
-            await self._room
-
-    def _busy(self) -> bool:
-        return self._outstanding >= OUTSTANDING or self.peer.paused
-
-    def _wake_reader(self) -> None:
-        if self._room is not None and not self._room.done() and (self._closed or not self._busy()):
-            self._room.set_result(None)
+    def _late(self) -> None:
+        if not self._core.greeted and not self._closed:
+            self._host.late()
+            self._carry_out([Close(CloseCode.POLICY, "HELLO_TIMEOUT")])
 
     def _caught_up(self) -> None:
-        self._wake_reader()
+        self.peer.go_on()
         deferred, self._deferred = self._deferred, None
         if deferred is not None and not self._closed:
             self._ask(deferred)
@@ -154,7 +147,6 @@ class Session:
                     self._closed = True
                     self.peer.end()
                     self._host.closing(self, effect)
-                    self._wake_reader()
 
 
 def part(sessions: Iterable[Session], ask: Ask, outcome: Outcome) -> None:

@@ -29,6 +29,8 @@ from typing import Final, TypeAlias
 from troth_protocol.encoding import Reader, u8, u16, u32, u64
 from troth_protocol.errors import DecodeError, StorageError
 
+from .files import sync_folder
+
 FILE: Final = "slots.bin"
 """Its name in the relay's folder."""
 KEY_SIZE: Final = 32
@@ -291,10 +293,6 @@ def create(path: Path, header: Header, keys: Sequence[tuple[int, bytes]] = ()) -
             os.close(handle)
         os.link(new, path)
         new.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"the key slots cannot be made: {error.strerror}") from None

@@ -25,9 +25,12 @@ _REFUSALS: Final[Mapping[int, Count]] = {
 }
 
 
+_ERROR: Final = int(Type.ERROR)
+
+
 def answer(metrics: Metrics, frame: bytes) -> None:
     """Count an answer that is a refusal."""
-    counted = _REFUSALS.get(int.from_bytes(frame[5:7], "big")) if frame[4] == Type.ERROR else None
+    counted = _REFUSALS.get(int.from_bytes(frame[5:7], "big")) if frame[4] == _ERROR else None
     if counted is not None:
         metrics.add(counted)
 

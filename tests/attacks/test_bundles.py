@@ -35,6 +35,17 @@ def nothing_began(person: Person, other: Person) -> None:
     assert any(note.what is What.ALARM for note in person.told)
 
 
+def given(relay: MaliciousRelay, card: Card, now: int) -> answers.Bundle:
+    """What the relay gives whoever asks by this card now."""
+    relay.link(now).ask(requests.FetchBundle(card.lookup, card.capability))
+    return relay.bundles()[-1]
+
+
+def serves(relay: MaliciousRelay, bundle: answers.Bundle) -> None:
+    """From now on the relay answers every fetch with this one."""
+    relay.tamper = lambda answer: (bundle if isinstance(answer, answers.Bundle) else answer,)
+
+
 def adds(person: Person, card: Card) -> None:
     person.handle(Add(card, ""))
     while person.step():
@@ -120,7 +131,7 @@ def test_x06_the_bundle_of_before_under_a_new_card(relay: MaliciousRelay) -> Non
     old = relay.bundles()[-1]
     card = ben.make_card()
     (cat,) = newcomers(relay, "Cat")
-    relay.tamper = lambda answer: (old if isinstance(answer, answers.Bundle) else answer,)
+    serves(relay, old)
     adds(cat, card)
     nothing_began(cat, ben)
 
@@ -130,10 +141,8 @@ def test_x07_prekeys_from_last_month(relay: MaliciousRelay) -> None:
     ann, ben = newcomers(relay, "Ann", "Ben")
     settle(ann, ben)
     card = ben.make_card()
-    link = relay.link(ben.now)
-    link.ask(requests.FetchBundle(card.lookup, card.capability))
-    old = relay.bundles()[-1]
-    relay.tamper = lambda answer: (old if isinstance(answer, answers.Bundle) else answer,)
+    old = given(relay, card, ben.now)
+    serves(relay, old)
     ann.now += 31 * DAY
     adds(ann, card)
     nothing_began(ann, ben)
@@ -187,9 +196,7 @@ def test_a62_an_old_manifest_after_a_newer_one(relay: MaliciousRelay) -> None:
     ann, ben = newcomers(relay, "Ann", "Ben")
     settle(ann, ben)
     card = ben.make_card()
-    link = relay.link(ben.now)
-    link.ask(requests.FetchBundle(card.lookup, card.capability))
-    old = relay.bundles()[-1]
+    old = given(relay, card, ben.now)
     for person in (ann, ben):
         person.now += 20 * DAY
     ben.now = ann.now
@@ -203,7 +210,7 @@ def test_a62_an_old_manifest_after_a_newer_one(relay: MaliciousRelay) -> None:
     settle(ann, ben)
     adds(ann, ben.make_card())
     assert standing(ann, ben) is Standing.ASKED
-    relay.tamper = lambda answer: (old if isinstance(answer, answers.Bundle) else answer,)
+    serves(relay, old)
     before = everything(ann.disk)["peer"]
     adds(ann, card)
     assert standing(ann, ben) is Standing.REFUSED
@@ -220,10 +227,8 @@ def test_a62_a_manifest_frozen_by_silence_runs_out(
     (late,) = newcomers(relay, "Late")
     settle(late)
     card = other.make_card()
-    link = relay.link(other.now)
-    link.ask(requests.FetchBundle(card.lookup, card.capability))
-    old = relay.bundles()[-1]
-    relay.tamper = lambda answer: (old if isinstance(answer, answers.Bundle) else answer,)
+    old = given(relay, card, other.now)
+    serves(relay, old)
     late.now = other.now + 91 * DAY
     adds(late, card)
     nothing_began(late, other)

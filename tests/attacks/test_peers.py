@@ -113,8 +113,7 @@ def test_x10_tokens_of_another_mailbox(template: Template, tmp_path: Path) -> No
     """X-10: a contact gives 255 tokens of a third person's mailbox: they buy nothing there, and our text arrives."""
     relay, one, other = begin(template, tmp_path)
     settle(one, other)
-    third = Person("third", relay)
-    third.connect()
+    (third,) = newcomers(relay, "third")
     settle(third)
     theirs = journal_of(third).account
     forged = tuple(token.issue(theirs.epochs[-1].key, theirs.mailbox, n.to_bytes(16, "big")) for n in range(255))
@@ -186,8 +185,7 @@ def test_x12_a_message_id_used_twice_in_the_vault(tmp_path: Path) -> None:
 def test_x14_another_name_after_verification(template: Template, tmp_path: Path) -> None:
     """X-14: a verified contact renames themselves, as another contact or in disguise: the name shown stays."""
     relay, one, other = begin(template, tmp_path)
-    third = Person("third", relay)
-    third.connect()
+    (third,) = newcomers(relay, "third")
     settle(one, other, third)
     introduce(third, other)
     other.handle(SetVerified(one.fingerprint))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attacks.malicious import Withholding, begin, everything, peer_of
+from attacks.malicious import Withholding, begin, everything, newcomers, peer_of
 from client.world import Person, Template, introduce, settle
 from troth_client.events import AddMessage, Arrived, Ask, MessageState, Submit
 from troth_protocol.token import capability_hash
@@ -152,8 +152,7 @@ def test_a42_silence_to_probes_of_every_kind(template: Template, tmp_path: Path)
 def test_x01_a_message_under_the_mark_of_another(template: Template, tmp_path: Path) -> None:
     """X-01: an established message of one contact handed out under the spare mark or token of another contact."""
     relay, one, other = begin(template, tmp_path)
-    third = Person("third", relay)
-    third.connect()
+    (third,) = newcomers(relay, "third")
     settle(one, other, third)
     introduce(third, other)
     relay.tamper = holding = Withholding()
@@ -192,8 +191,7 @@ def test_x02_an_old_number_with_another_envelope(template: Template, tmp_path: P
 def test_x03_an_envelope_in_the_wrong_mailbox(template: Template, tmp_path: Path) -> None:
     """X-03: the relay gives the sender their own envelope back, and another person somebody else's."""
     relay, one, other = begin(template, tmp_path)
-    third = Person("third", relay)
-    third.connect()
+    (third,) = newcomers(relay, "third")
     settle(one, other, third)
     relay.tamper = holding = Withholding()
     written(one, other, ["for other alone"])

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Final
 
+from register import functions, named_in, rows
+
 HERE: Final = Path(__file__).parent
 PAGE: Final = (HERE / "README.md").read_text(encoding="utf-8")
-ROWS: Final = {
-    cells[0]: cells[2]
-    for line in PAGE.splitlines()
-    if line.startswith(("| A-", "| X-")) and len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 3
-}
+ROWS: Final = rows(PAGE, "| A-", "| X-")
 IDS: Final = re.findall(r"[AX]-\d\d", PAGE.split("Ids:")[1].split("|")[0])
-
-
-def functions(path: Path) -> dict[str, str]:
-    """The test functions of a file with their docstrings."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, kinds)}
-
-
-def named_in(row: str) -> list[str]:
-    """The tests a row names."""
-    return re.findall(r"`([^`]+)`", row)
 
 
 def test_every_id_has_one_row() -> None:

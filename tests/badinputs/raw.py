@@ -1,4 +1,4 @@
-"""A client that says what no library would: raw TLS, raw HTTP, raw WebSocket frames; and a relay to say it to."""
+"""A client that says what no library would: raw TLS, raw HTTP, raw WebSocket frames."""
 
 from __future__ import annotations
 
@@ -9,20 +9,11 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from server.conftest import no_fatal
-from server.talk import Relay, unverified
+from server.talk import unverified
 from troth_protocol.wire import PATH, VERSION, answers, requests
-from troth_server import tls
-from troth_server.acceptor import listening_socket
-from troth_server.config import Config
-from troth_server.ledger_file import LedgerFile
-from troth_server.listener import Listener
-from troth_server.storage import STORES
 
 TEXT, BINARY, CLOSE, PING, PONG, CONT = 1, 2, 8, 9, 10, 0
 MEBIBYTE: Final = 1 << 20
@@ -144,24 +135,10 @@ class Raw:
             await asyncio.wait_for(self.writer.wait_closed(), 5)
 
 
-@contextlib.asynccontextmanager
-async def serving(config: Config, ledger: LedgerFile, folder: Path, *, plain: bool = False) -> AsyncIterator[Relay]:
-    """A relay on loopback, with a store of its own in ``folder``."""
-    served = None if plain else tls.load(config.certificate, config.certificate_key)
-    store = STORES["sqlite"](folder, config.quotas, no_fatal)
-    events: list[object] = []
-    sock = listening_socket("127.0.0.1", 0)
-    try:
-        async with Listener(config, store, ledger, served, sock=sock, on_event=events.append) as listener:
-            yield Relay(listener, store, ledger, events)
-    finally:
-        store.close()
-
-
-def refused_socket(port: int, source: str) -> bool:
-    """Whether a new connection is closed before a byte of TLS."""
+def refused_socket(port: int, source: str, patience: float = 5) -> bool:
+    """Whether a new connection is closed before a byte of TLS, within so many seconds."""
     with socket.socket() as sock:
-        sock.settimeout(5)
+        sock.settimeout(patience)
         sock.bind((source, 0))
         sock.connect(("127.0.0.1", port))
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from client.stand import BIN, Stand
+from client.stand import BIN, Stand, standing
 from troth_client.events import Save
 from troth_client.messenger import Messenger
 from troth_client.vault.store import Vault
@@ -26,24 +26,9 @@ MARKER = "PLANTED-MARKER"
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A relay, and ann and ben who know each other."""
-    stand = Stand(tmp_path_factory.mktemp("stand"))
-    for who in ("ann", "ben"):
-        assert stand.troth(who, "init", "--relay", stand.link, "--name", who).returncode == 0
-    assert stand.troth("ann", "add", card(stand, "ben"), "--name", "ben").returncode == 0
-    stand.troth("ben", "receive")
-    assert stand.troth("ben", "accept", "ann").returncode == 0
-    stand.troth("ann", "receive")
-    yield stand
-    stand.process.kill()
-    stand.process.wait()
-
-
-def card(stand: Stand, who: str) -> str:
-    """A fresh card."""
-    made = stand.troth(who, "card")
-    assert made.returncode == 0, made.stderr
-    link: str = json.loads(made.stdout.splitlines()[0])["link"]
-    return link
+    with standing(tmp_path_factory.mktemp("stand")) as stand:
+        stand.meet()
+        yield stand
 
 
 def refused(done: subprocess.CompletedProcess[str], code: int, name: str) -> None:
@@ -55,7 +40,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, name: str) -> Non
 
 def test_a_malformed_link_is_refused_at_once(stand: Stand) -> None:
     """Cut short, mistyped, of another kind, not base64: BAD_LINK, exit 1. [R-5.2-1]"""
-    good = card(stand, "ben")
+    good = stand.card("ben")
     middle = len(good) // 2
     other = "A" if good[middle] != "A" else "B"
     for bad in (
@@ -246,7 +231,7 @@ def test_hostile_names_are_refused_or_inert(stand: Stand, tmp_path: Path) -> Non
     vault.apply(tuple(change for effect in found if isinstance(effect, Save) for change in effect.changes))
     vault.close()
     assert stand.troth("evil", "receive").returncode == 0
-    assert stand.troth("evil", "add", card(stand, "ben"), "--name", "victim").returncode == 0
+    assert stand.troth("evil", "add", stand.card("ben"), "--name", "victim").returncode == 0
     stand.troth("ben", "receive")
     shown = subprocess.run(
         [BIN / "troth", "--profile", stand.folder / "ben", "requests"],
@@ -274,7 +259,7 @@ def test_wrong_uses_are_the_callers_mistake(stand: Stand) -> None:
 
 def test_nothing_that_identifies_stands_in_an_error(stand: Stand) -> None:
     """B074 and A-74: no text, name, link or fingerprint stands in an error line."""
-    link = card(stand, "ben")
+    link = stand.card("ben")
     body = base64.urlsafe_b64decode(link.removeprefix("troth:") + "==")
     errors = [
         stand.troth("ann", "send", "nobody-" + MARKER, MARKER).stderr,

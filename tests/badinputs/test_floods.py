@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +12,7 @@ import pytest
 from badinputs.floods import FLOODS
 from badinputs.good import crowd, flooding, resident
 from badinputs.raw import MEBIBYTE, Raw
-from server.test_serve import Served
-from troth_server.cli import main
+from server.served import Served, founded_at
 
 ATTEMPTS = 3
 """The machine has other guests, and they can only make it look worse."""
@@ -26,14 +24,12 @@ FLOOR = 0.02
 def served() -> Iterator[Served]:
     """In memory where that can be: what a flood does to the relay is measured, not what others do to the disk."""
     memory = Path("/dev/shm")  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        data = Path(folder) / "relay"
-        assert main(["init", "--data", str(data)]) == 0
-        relay = Served(data)
+    with (
+        tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder,
+        founded_at(Path(folder) / "relay") as relay,
+    ):
         relay.start()
         yield relay
-        if relay.process is not None:
-            relay.stop(signal.SIGKILL)
 
 
 def pid(served: Served) -> int:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Final
 
+from register import functions, named_in, rows
+
 HERE: Final = Path(__file__).parent
 PAGE: Final = (HERE / "README.md").read_text(encoding="utf-8")
-ROWS: Final = {
-    cells[0]: cells[2]
-    for line in PAGE.splitlines()
-    if line.startswith("| B") and len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 3
-}
+ROWS: Final = rows(PAGE, "| B")
 IDS: Final = re.findall(r"B\d\d\d", PAGE.split("Ids:")[1].split("|")[0])
 EVERY: Final = re.findall(
     r"\d+",
     "001 002 003 005 006 008 010 011 013 015 016 018 019 020 021 023 024 026 028 029 030 032 033 034 035 037 038 039 "
     "040 041 042 043 045 046 048 049 050 052 053 054 056 057 059 060 061 062 064 066",
 )
-
-
-def functions(path: Path) -> dict[str, str]:
-    """The test functions of a file with their docstrings."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return {node.name: ast.get_docstring(node) or "" for node in body if isinstance(node, kinds)}
-
-
-def named_in(row: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", row)
 
 
 def test_every_row_is_there_once() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from badinputs.raw import Raw, serving
+from badinputs.raw import Raw, refused_socket
+from server.conftest import serving
 from server.cores import BOX, allowed, code, parsed, say
 from server.talk import NOW, Box, Relay, ask
 from troth_protocol import ownership
@@ -110,7 +111,7 @@ async def test_b052_guessers_are_shut_out_and_others_are_not(founded: Founded, t
         good = await relay.owner(box)
         ends = []
         for _ in range(40):
-            if await asyncio.to_thread(refused_socket_quickly, port):
+            if await asyncio.to_thread(refused_socket, port, "127.0.0.1", 0.2):
                 ends.append(0)
                 break
             try:
@@ -129,21 +130,6 @@ async def test_b052_guessers_are_shut_out_and_others_are_not(founded: Founded, t
         assert await good.call(requests.Count()) == answers.Counts(0, 0)
         await (await Raw.upgraded(port, source="127.0.0.2")).close()
         await good.close()
-
-
-def refused_socket_quickly(port: int) -> bool:
-    """Whether even the soft answers are used up."""
-    import socket
-
-    with socket.socket() as sock:
-        sock.settimeout(0.2)
-        sock.connect(("127.0.0.1", port))
-        try:
-            return sock.recv(1) == b""
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
 
 
 def test_b052_twenty_failures_end_a_connection_wherever_it_comes_from() -> None:

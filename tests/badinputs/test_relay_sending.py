@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from badinputs.raw import BINARY, Raw, frame, serving
+from badinputs.raw import BINARY, Raw, frame
+from server.conftest import serving
 from server.talk import Box, Relay, envelope
 from troth_protocol.token import capability_hash
 from troth_protocol.wire import ENVELOPE_SIZES, MAX_ENVELOPE, Code, answers, requests

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from badinputs.raw import Raw, refused_socket, serving
+from badinputs.raw import Raw, refused_socket
+from server.conftest import serving
 from server.talk import Box, Client, unverified
 from troth_protocol.wire import answers, requests
 from troth_server import acceptor, limits

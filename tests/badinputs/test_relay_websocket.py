@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from badinputs.raw import BINARY, CLOSE, CONT, MEBIBYTE, PING, PONG, TEXT, Raw, frame, head, serving
+from badinputs.raw import BINARY, CLOSE, CONT, MEBIBYTE, PING, PONG, TEXT, Raw, frame, head
+from server.conftest import serving
 from server.talk import Box, Relay, envelope
 from server.test_listener import memory
 from troth_protocol.wire import MAX_FRAME, Code, answers, requests

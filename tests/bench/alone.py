@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import tempfile
@@ -51,14 +52,16 @@ def _port() -> int:
 
 
 def _widen(data: Path) -> None:
-    """Let a mailbox hold more than 4,096 envelopes."""
+    """Let a mailbox take and hold more than 4,096 envelopes, and a connection send as many."""
     path = data / configuration.FILE
     text = path.read_text()
-    path.write_text(
-        text.replace("envelopes = 4096", "envelopes = 1000000").replace(
-            "envelope_bytes = 67108864", "envelope_bytes = 1099511627776"
-        )
-    )
+    for name, most in (
+        ("envelopes", 10**6), ("envelope_bytes", 2**40), ("deliveries_at_once", 10**6), ("requests_at_once", 10**6),
+    ):  # fmt: skip
+        text, found = re.subn(rf"^{name} = \d+", f"{name} = {most}", text, flags=re.MULTILINE)
+        if not found:
+            raise ValueError(f"no setting {name}")
+    path.write_text(text)
 
 
 @contextmanager

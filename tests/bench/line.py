@@ -41,6 +41,7 @@ class Line(asyncio.Protocol):
         self._waiting: asyncio.Future[bytes] | None = None
         self._kept: list[bytes] = []
         self._buffer = b""
+        self._ours = False
         self._transport: asyncio.Transport
 
     @classmethod
@@ -80,6 +81,7 @@ class Line(asyncio.Protocol):
 
     def close(self) -> None:
         """Cut the connection."""
+        self._ours = True
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,8 +125,11 @@ class Line(asyncio.Protocol):
         self._buffer = buffer[at:]
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits."""
+        """Tell whoever waits; if nobody does and it was not us, the loop."""
         lost = error or ConnectionError("the relay closed the connection")
+        loop = asyncio.get_running_loop()
+        if loop.get_exception_handler() is not None and not self._ours and self.opened.done():
+            loop.call_exception_handler({"message": str(lost), "exception": lost})
         for waiting in (self.opened, self._waiting):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(lost)

@@ -84,9 +84,28 @@ async def flood(pairs: Sequence[Pair], each: int, window: int, pid: int) -> Figu
     before, start = cpu_seconds(pid), time.perf_counter()
     for pair in pairs:
         pair.on_ack(-1)
-    await asyncio.wait_for(done.wait(), 300)
+    await _until(done, 300)
     seconds, cpu = time.perf_counter() - start, cpu_seconds(pid) - before
     return await _figures(pairs, taken, seconds, cpu)
+
+
+async def _until(done: asyncio.Event, seconds: int) -> None:
+    """Wait for the end; what fails in a connection's callbacks is raised here, or nothing would ever arrive."""
+    failed: list[Exception] = []
+
+    def note(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        failed.append(error if isinstance(error, Exception) else RuntimeError(str(context["message"])))
+        done.set()
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(note)
+    try:
+        await asyncio.wait_for(done.wait(), seconds)
+    finally:
+        loop.set_exception_handler(None)
+    if failed:
+        raise failed[0]
 
 
 def _keep_full(pair: Pair, each: int, window: int, taken: list[float], tell: Callable[[], None]) -> None:
@@ -122,7 +141,7 @@ async def paced(pairs: Sequence[Pair], rate: int, seconds: int, pid: int) -> Fig
         place, own = number % len(pairs), number // len(pairs)
         started[place, own] = time.perf_counter()
         pairs[place].send(own)
-    await asyncio.wait_for(done.wait(), 60)
+    await _until(done, 60)
     return await _figures(pairs, taken, time.perf_counter() - start, cpu_seconds(pid) - before)
 
 

@@ -111,7 +111,7 @@ class Pair:
 
     def _answered(self, raw: bytes) -> None:
         if raw[4] != Type.OK:
-            raise ConnectionError(f"not delivered: {answers.decode(raw)[1]}")
+            raise RuntimeError(f"not delivered: {answers.decode(raw)[1]}")
         self.on_ack(int.from_bytes(raw[:4], "big") - self._first)
 
     def _arrived(self, raw: bytes) -> None:

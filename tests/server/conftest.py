@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from server.served import Served, founded_at
 from server.talk import Relay
 from troth_protocol.primitives import SystemRandomness
 from troth_server import operator, tls
@@ -17,6 +18,7 @@ from troth_server.ledger_file import LedgerFile
 from troth_server.limits import Quotas
 from troth_server.listener import Listener, listening_socket
 from troth_server.storage import STORES, OpenStore, Store
+from troth_server.storage.apart import Apart
 
 
 def no_fatal(reason: str) -> None:
@@ -29,11 +31,16 @@ def engine(request: pytest.FixtureRequest) -> OpenStore:
     return STORES[request.param]
 
 
-@pytest.fixture(params=sorted(STORES))
+@pytest.fixture(params=[(name, apart) for name in sorted(STORES) for apart in (False, True)], ids=str)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Each engine, with small quotas: the contract."""
+    """Each engine, in this process and in one of its own, with small quotas: the contract."""
     quotas = Quotas(envelopes=4, envelope_bytes=20_000, cards=3, spares=3)
-    opened = STORES[request.param](tmp_path, quotas, no_fatal)
+    name, apart = request.param
+    opened = (
+        Apart(lambda fatal: STORES[name](tmp_path, quotas, fatal), no_fatal)
+        if apart
+        else STORES[name](tmp_path, quotas, no_fatal)
+    )
     yield opened
     opened.close()
 
@@ -46,9 +53,9 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, LedgerFil
 
 
 @contextlib.asynccontextmanager
-async def serving(config: Config, ledger: LedgerFile, folder: Path) -> AsyncIterator[Relay]:
-    """A relay with TLS on loopback and a store of its own in ``folder``."""
-    served = tls.load(config.certificate, config.certificate_key)
+async def serving(config: Config, ledger: LedgerFile, folder: Path, *, plain: bool = False) -> AsyncIterator[Relay]:
+    """A relay on loopback, with TLS unless ``plain``, and a store of its own in ``folder``."""
+    served = None if plain else tls.load(config.certificate, config.certificate_key)
     store = STORES["sqlite"](folder, config.quotas, no_fatal)
     events: list[object] = []
     sock = listening_socket("127.0.0.1", 0)
@@ -63,4 +70,11 @@ async def serving(config: Config, ledger: LedgerFile, folder: Path) -> AsyncIter
 async def relay(founded: tuple[Config, LedgerFile], tmp_path: Path) -> AsyncIterator[Relay]:
     """A relay as most tests want it."""
     async with serving(*founded, tmp_path) as relay:
+        yield relay
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A relay to be started as a process of its own."""
+    with founded_at(tmp_path / "relay") as relay:
         yield relay

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from server import disk
-from server.conftest import no_fatal
+from server.relay_files import opened
 from server.talk import NOW, Box, ask
 from troth_protocol import ownership
 from troth_server import commands, shred
-from troth_server.limits import EPOCH_AHEAD, Quotas
-from troth_server.storage import STORES, Store, reserve, startup
+from troth_server.limits import EPOCH_AHEAD
+from troth_server.storage import reserve, startup
 from troth_server.storage.writer import Writer
 
 BOX: Final = Box(b"m" * 32, b"s" * 32, b"k" * 32)
@@ -27,10 +27,8 @@ GONE: Final = Box(b"g" * 32, b"s" * 32, b"k" * 32)
 Die: TypeAlias = Callable[[], None]
 Patch: TypeAlias = Callable[[Die], None]
 When: TypeAlias = Callable[[object, str, Die], None]
-
-
-def opened(folder: Path) -> Store:
-    return STORES["sqlite"](folder, Quotas(), no_fatal)
+Say: TypeAlias = Callable[[str], None]
+Life: TypeAlias = Callable[[Path, Say], None]
 
 
 def before(where: object, name: str, die: Die) -> None:
@@ -96,7 +94,7 @@ POINTS: Final[dict[str, Patch]] = {
     "before a commit": statement("COMMIT", before),
     "between a commit and its answers": statement("COMMIT", after),
     "between spending a token and queueing": statement("INSERT INTO envelopes", before),
-    "between queueing and counting": statement("UPDATE mailboxes SET queued = ?", before),
+    "between queueing and counting": statement("UPDATE mailboxes SET queued = new", before),
     "between deleting and counting": statement("UPDATE mailboxes SET queued = max", before),
     "before an envelope is deleted": statement("DELETE FROM envelopes", before),
     "between erasing a mailbox and its key slot": at(shred.Slots, "erase", before),
@@ -115,20 +113,8 @@ POINTS: Final[dict[str, Patch]] = {
 """Every place between two steps; the statement that comes first is meant."""
 
 
-def live(folder: Path, told: int, skip: int, point: Patch) -> None:
-    """In the child: do a little of everything and say what was acknowledged; end at the ``skip``-th passing."""
-    left = skip
-
-    def die() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-
-    point(die)
-
-    def say(word: str) -> None:
-        os.write(told, word.encode() + b"\n")
+def live(folder: Path, say: Say) -> None:
+    """In the child: do a little of everything and say what was acknowledged."""
 
     def create(box: Box) -> bool:
         return isinstance(
@@ -156,16 +142,28 @@ def live(folder: Path, told: int, skip: int, point: Patch) -> None:
             say("swept")
     store.close()
     say("closed")
-    os._exit(0)
 
 
-def run(folder: Path, skip: int, point: Patch) -> tuple[int, list[str]]:
-    """The child's exit code and what it was told before."""
+def run(folder: Path, skip: int, point: Patch, life: Life = live) -> tuple[int, list[str]]:
+    """A child that ends at the ``skip``-th passing of ``point``: its exit code and what it was told before."""
     reading, told = os.pipe()
     child = os.fork()
     if not child:
+        left = skip
+
+        def die() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+
+        def say(word: str) -> None:
+            os.write(told, word.encode() + b"\n")
+
         try:
-            live(folder, told, skip, point)
+            point(die)
+            life(folder, say)
+            os._exit(0)
         finally:
             os._exit(7)
     os.close(told)

@@ -1,11 +1,16 @@
-"""What the tests of the disk share: a mailbox with a marker in everything it can hold, and a search of all bytes."""
+"""What the tests of the disk share: a marked mailbox, a search of all bytes, and a disk of one's own."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import queue
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from server.talk import NOW, Box, ask
 from troth_protocol import ownership
@@ -129,3 +134,25 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.iterdir() if path.is_file())
+
+
+@contextlib.contextmanager
+def ext4(folder: Path, megabytes: int) -> Iterator[tuple[Path, Path]]:
+    """An ext4 image in a folder, and where it is mounted; skips where that cannot be had."""
+    image, mounted = folder / "disk.img", folder / "mounted"
+    if os.geteuid() != 0:
+        pytest.skip("mounting an image takes root")
+    mounted.mkdir()
+    with image.open("wb") as file:
+        file.truncate(megabytes * 1_048_576)
+    for command in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(mounted)]):
+        try:
+            done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+        except FileNotFoundError:
+            pytest.skip(f"there is no {command[0]}")
+        if done.returncode:
+            pytest.skip(f"{command[0]} does not work here: {done.stderr.decode().strip()[:80]}")
+    try:
+        yield image, mounted
+    finally:
+        subprocess.run(["umount", "--lazy", str(mounted)], timeout=60, check=True)

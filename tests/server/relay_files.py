@@ -1,10 +1,16 @@
-"""A relay's folder as its backups, restores and proofs see it: what their tests do to it again and again."""
+"""A relay's folder as its backups, restores and proofs see it: what their tests do to it again and again.
+
+A file of tests has the fixtures by naming them: ``data, store = relay_files.data, relay_files.store``.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from server import planted
 from server.conftest import no_fatal
@@ -22,6 +28,22 @@ LATER: Final = NOW + 3_600
 
 def opened(data: Path) -> Store:
     return STORES["sqlite"](data, Quotas(), no_fatal)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(data: Path) -> Iterator[Store]:
+    store = opened(data)
+    yield store
+    store.close()
+
+
+def sweep(store: Store) -> None:
+    assert ask(store, commands.Expire(NOW)) == Done()
 
 
 def save(data: Path, target: Path, *, replace: bool = False) -> Taken:

@@ -50,6 +50,14 @@ class WebSite:
     plain: int
 
 
+def key_pair(folder: Path, names: tuple[str, ...], days: int) -> tuple[Path, Path]:
+    """A certificate for these names and its key, in files."""
+    certificate, private = primitives.self_signed_certificate(names, int(time.time()), days, "example")
+    (folder / "cert.pem").write_bytes(certificate)
+    (folder / "key.pem").write_bytes(private)
+    return folder / "cert.pem", folder / "key.pem"
+
+
 @contextlib.contextmanager
 def web_site(folder: Path, patience: int = 60, protocols: str = "TLSv1.2 TLSv1.3") -> Iterator[WebSite]:
     """nginx at work; skips where there is none."""
@@ -58,9 +66,7 @@ def web_site(folder: Path, patience: int = 60, protocols: str = "TLSv1.2 TLSv1.3
         pytest.skip("nginx is not installed")
     (folder / "www").mkdir(parents=True)
     (folder / "www" / "index.html").write_bytes(PAGE)
-    certificate, key = primitives.self_signed_certificate(NAMES, int(time.time()), 30, "example")
-    (folder / "cert.pem").write_bytes(certificate)
-    (folder / "key.pem").write_bytes(key)
+    key_pair(folder, NAMES, days=30)
     site = WebSite(free_port(), free_port())
     conf = _CONF.format(folder=folder, tls=site.tls, plain=site.plain, patience=patience, protocols=protocols)
     (folder / "nginx.conf").write_text(conf)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from server import planted
+from server import planted, relay_files
 from server.relay_files import opened, save
 from server.talk import ask
 from troth_protocol.errors import StorageError, UserError
@@ -24,17 +24,7 @@ from troth_server.shred import SlotFile
 from troth_server.storage import Store
 from troth_server.storage.schema import TABLES
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
+data, store = relay_files.data, relay_files.store
 
 
 def columns(table: Table) -> Iterator[str]:

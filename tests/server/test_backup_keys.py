@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from server import planted
+from server import planted, relay_files
 from server.relay_files import alive, bring_back, erase, lose, opened, save
 from troth_protocol.errors import StorageError, UserError
 from troth_server import shred
@@ -16,17 +15,7 @@ from troth_server.backup import keys_copy
 from troth_server.shred import SlotFile
 from troth_server.storage import Store
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
+data, store = relay_files.data, relay_files.store
 
 
 def test_a_lost_disk_is_restored_from_the_copy_of_the_keys(store: Store, data: Path, tmp_path: Path) -> None:

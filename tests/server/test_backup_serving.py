@@ -8,28 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from server.served import Served
 from server.talk import Box, Client
-from server.test_serve import Served
 from troth_protocol.wire import answers, rights
-from troth_server.cli import main
 
 BOXES = 8
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    data = tmp_path / "relay"
-    assert main(["init", "--data", str(data)]) == 0
-    relay = Served(data)
-    yield relay
-    if relay.process is not None:
-        relay.stop(signal.SIGKILL)
 
 
 async def verb(served: Served, *arguments: str) -> tuple[int, str]:

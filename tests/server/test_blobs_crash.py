@@ -6,7 +6,6 @@ The child process ends without warning at a step that the test names; the produc
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from server import crash, disk
 from server.conftest import no_fatal
-from server.crash import Patch, after, at, before, statement
+from server.crash import Patch, Say, after, at, before, statement
 from server.talk import NOW, Box, ask
 from server.test_blobs import BLOB, OTHER, chunk, contents, fill, put, read, until
 from troth_protocol.wire import Code
@@ -45,21 +44,8 @@ def opened(folder: Path) -> Store:
     return STORES["sqlite"](folder, Quotas(blobs=BlobQuotas(keep_free=0)), no_fatal)
 
 
-def live(folder: Path, told: int, skip: int, point: Patch) -> None:
+def live(folder: Path, say: Say) -> None:
     """In the child: one blob put and kept, one put and deleted, one with its mailbox erased."""
-    left = skip
-
-    def die() -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-
-    point(die)
-
-    def say(word: str) -> None:
-        os.write(told, word.encode() + b"\n")
-
     store = opened(folder)
     stays = disk.home(store, crash.BOX)
     goes = disk.home(store, crash.GONE)
@@ -73,24 +59,14 @@ def live(folder: Path, told: int, skip: int, point: Patch) -> None:
         say("erased")
     store.close()
     say("closed")
-    os._exit(0)
 
 
 @pytest.mark.parametrize("skip", [0, 2])
 @pytest.mark.parametrize("name", POINTS)
 def test_a_crash_loses_no_chunk_and_leaves_no_file(tmp_path: Path, name: str, skip: int) -> None:
     """[R-11.9-2] [R-11.9-7]"""
-    reading, told = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            live(tmp_path, told, skip, POINTS[name])
-        finally:
-            os._exit(7)
-    os.close(told)
-    with os.fdopen(reading) as said:
-        words = said.read().splitlines()
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in {9, 0 if skip else 9}
+    code, words = crash.run(tmp_path, skip, POINTS[name], live)
+    assert code in {9, 0 if skip else 9}
     store = opened(tmp_path)
     state = put(store, crash.BOX, 0, b"")
     if isinstance(state, BlobAt):
@@ -113,22 +89,8 @@ def test_a_crash_loses_no_chunk_and_leaves_no_file(tmp_path: Path, name: str, sk
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """An ext4 image and where it is mounted; 48 MB."""
-    image, folder = tmp_path / "disk.img", tmp_path / "mounted"
-    if os.geteuid() != 0:
-        pytest.skip("mounting an image takes root")
-    folder.mkdir()
-    with image.open("wb") as file:
-        file.truncate(48 * 1_048_576)
-    for command in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-        except FileNotFoundError:
-            pytest.skip(f"there is no {command[0]}")
-        if done.returncode:
-            pytest.skip(f"{command[0]} does not work here: {done.stderr.decode().strip()[:80]}")
-    yield image, folder
-    subprocess.run(["umount", "--lazy", str(folder)], timeout=60, check=True)
+    with disk.ext4(tmp_path, megabytes=48) as made:
+        yield made
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from websockets.exceptions import ConnectionClosed
 
 from badinputs.good import Good, resident
 from server.conftest import serving
+from server.served import Served
 from server.talk import Box, Client, Relay
-from server.test_serve import Served
 from troth_protocol.wire import Code, answers, requests, rights
 from troth_protocol.wire.blobs import CHUNK, MAX_CHUNKS, BlobDelete, BlobGet, BlobPart, BlobPut, BlobState
-from troth_server.cli import main
 from troth_server.config import Config
 from troth_server.ledger_file import LedgerFile
 from troth_server.limits import BlobQuotas, Quotas, Rates
@@ -76,16 +75,6 @@ async def refused(client: Client, request: requests.Request) -> Code:
     answer = await client.call(request)
     assert isinstance(answer, answers.Error), answer
     return Code(answer.code)
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    data = tmp_path / "relay"
-    assert main(["init", "--data", str(data)]) == 0
-    relay = Served(data)
-    yield relay
-    if relay.process is not None:
-        relay.stop(signal.SIGKILL)
 
 
 @contextlib.asynccontextmanager

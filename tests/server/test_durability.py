@@ -25,8 +25,9 @@ from websockets.exceptions import WebSocketException
 from server import crash, disk
 from server.crash import BOX, GONE, POINTS
 from server.disk import home, send
+from server.relay_files import opened
+from server.served import Served
 from server.talk import NOW, Box, Client, ask
-from server.test_serve import Served
 from troth_protocol.errors import StorageError
 from troth_protocol.wire import Code, answers
 from troth_server import commands
@@ -41,7 +42,7 @@ from troth_server.storage.database import Database
 def is_whole(folder: Path, words: list[str]) -> None:
     """Everything that was promised before the crash, nothing that was given up, and the slots fit the mailboxes."""
     sent, asked, done = (crash.numbers(words, what) for what in ("sent", "acknowledging", "acknowledged"))
-    store = crash.opened(folder)
+    store = opened(folder)
     if "box" in words:
         here = [int.from_bytes(body[15:19], "big") for body in disk.queued(store, BOX)]
         assert here == sorted(set(here))
@@ -193,7 +194,7 @@ def test_after_an_error_of_the_disk_nothing_is_acknowledged_and_a_restart_has_it
     sent = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("sent ")]
     assert sent == list(range(1, len(sent) + 1))
     assert 0 < len(sent) < 399
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     here = [int.from_bytes(body[15:19], "big") for body in disk.queued(store, BOX)]
     assert here[: len(sent)] == sent
     assert len(here) - len(sent) <= 1
@@ -202,7 +203,7 @@ def test_after_an_error_of_the_disk_nothing_is_acknowledged_and_a_restart_has_it
 
 def test_without_descriptors_the_store_goes_on(tmp_path: Path) -> None:
     """What is open stays open: delivering, sweeping and making mailboxes need no new descriptor."""
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     home(store, BOX)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))
@@ -266,7 +267,7 @@ def test_after_an_erasure_whose_slot_stays_nobody_is_told_ok(tmp_path: Path, mon
     slots = Slots(tmp_path / "slots.bin", os.urandom)
     assert list(slots.used()) == [1]
     slots.close()
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     assert ask(store, commands.LoadOwner(BOX.hash)) == commands.OwnerKey(None)
     store.close()
     slots = Slots(tmp_path / "slots.bin", os.urandom)
@@ -278,7 +279,7 @@ def test_a_start_that_fails_half_way_takes_nothing_from_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After the run was noted: no descriptor stays open, no log is missed, nothing is lost."""
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     home(store, BOX)
     send(store, BOX, 1)
     store.close()
@@ -291,8 +292,8 @@ def test_a_start_that_fails_half_way_takes_nothing_from_the_next(
         patched.setattr(Database, "scrub", scrub)
         for _ in range(2):
             with pytest.raises(StorageError, match="injected"):
-                crash.opened(tmp_path)
+                opened(tmp_path)
     assert len(os.listdir("/proc/self/fd")) == before
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     assert disk.queued(store, BOX) == [disk.body(1)]
     store.close()

@@ -6,37 +6,21 @@ import contextlib
 import os
 import random
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from server import planted
-from server.relay_files import erase, opened
-from server.talk import NOW, ask
+from server import planted, relay_files
+from server.relay_files import erase, opened, sweep
+from server.talk import ask
 from troth_protocol.errors import StorageError
 from troth_server import commands
-from troth_server.commands import Done
 from troth_server.erasure import medium
 from troth_server.erasure.page import parse
 from troth_server.erasure.sqlite_pages import Found, PageFile
 from troth_server.storage import Store
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
-
-
-def sweep(store: Store) -> None:
-    assert ask(store, commands.Expire(NOW)) == Done()
+data, store = relay_files.data, relay_files.store
 
 
 def examined(path: Path) -> Found:

@@ -14,6 +14,7 @@ import pytest
 from server import crash, disk
 from server.conftest import no_fatal
 from server.disk import home
+from server.relay_files import opened
 from server.talk import NOW, ask
 from troth_server import commands
 from troth_server.commands import Done
@@ -58,7 +59,7 @@ def test_what_is_gone_is_gone_also_after_a_crash(tmp_path: Path, how: str) -> No
     """The log of the crash holds it; the start wipes it."""
     code, words = crash.run(tmp_path, 3, crash.POINTS["before a checkpoint"])
     assert (code, "closed" in words) == (9, False) or code == 0
-    store = crash.opened(tmp_path)
+    store = opened(tmp_path)
     wanted = {"envelope": disk.body(3)[:19]}
     assert "sent 3" in words
     assert disk.found(tmp_path, wanted)

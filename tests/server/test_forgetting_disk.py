@@ -9,40 +9,25 @@ from __future__ import annotations
 import os
 import random
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from server import planted
-from server.relay_files import alive, bring_back, erase, opened, save
-from server.talk import NOW, ask
+from server.disk import ext4
+from server.relay_files import alive, bring_back, erase, opened, save, sweep
+from server.talk import ask
 from troth_server import commands, shred
 from troth_server.backup import keys_copy
 from troth_server.commands import Done
 from troth_server.shred import SlotFile
-from troth_server.storage import Store
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """An ext4 image and where it is mounted; 32 MB."""
-    image, mounted = tmp_path / "disk.img", tmp_path / "mounted"
-    if os.geteuid() != 0:
-        pytest.skip("mounting an image takes root")
-    mounted.mkdir()
-    with image.open("wb") as file:
-        file.truncate(32 * 1_048_576)
-    for command in (["mkfs.ext4", "-q", "-F", str(image)], ["mount", "-o", "loop", str(image), str(mounted)]):
-        try:
-            done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-        except FileNotFoundError:
-            pytest.skip(f"there is no {command[0]}")
-        if done.returncode:
-            pytest.skip(f"{command[0]} does not work here: {done.stderr.decode().strip()[:80]}")
-    yield image, mounted
-    subprocess.run(["umount", "--lazy", str(mounted)], timeout=60, check=True)
+    with ext4(tmp_path, megabytes=32) as made:
+        yield made
 
 
 def raw(image: Path) -> bytes:
@@ -55,10 +40,6 @@ def whose(content: bytes, column: str = "") -> set[int]:
     """Whose markers are there, in whatever piece."""
     named = f"{column:>4}>".encode() if column else rb"[ \w]{4}>"
     return {int(found) for found in re.findall(rb"<(\d{3})" + named, content)}
-
-
-def sweep(store: Store) -> None:
-    assert ask(store, commands.Expire(NOW)) == Done()
 
 
 def test_what_was_erased_and_acknowledged_is_nowhere_on_the_disk(disk: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from server.site import WebSite, connect, hear, reset, web_site
+from server.site import WebSite, connect, hear, key_pair, reset, web_site
 from troth_client.routes.outer import Outer
-from troth_protocol import ownership, primitives
+from troth_protocol import ownership
 from troth_protocol.address import RelayAddress
 from troth_protocol.errors import NetworkError, PinMismatch, TrothError
 from troth_server.forwarder import limits, settings
@@ -35,11 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebSite]:
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("key")
-    certificate, private = primitives.self_signed_certificate(("www.example.org",), int(time.time()), 9, "example")
-    (folder / "cert.pem").write_bytes(certificate)
-    (folder / "key.pem").write_bytes(private)
-    return folder / "cert.pem", folder / "key.pem"
+    return key_pair(tmp_path_factory.mktemp("key"), ("www.example.org",), days=9)
 
 
 def pin_of(key: tuple[Path, Path]) -> bytes:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from server.site import key_pair
 from server.test_forwarder import RELAY, Visitor, echo, front, pin_of
-from troth_protocol import primitives
 from troth_server.forwarder import limits
 from troth_server.forwarder.counts import Seen
 from troth_server.forwarder.front import Front, Site
@@ -20,11 +19,7 @@ from troth_server.forwarder.front import Front, Site
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("key")
-    certificate, private = primitives.self_signed_certificate(("www.example.org",), int(time.time()), 9, "example")
-    (folder / "cert.pem").write_bytes(certificate)
-    (folder / "key.pem").write_bytes(private)
-    return folder / "cert.pem", folder / "key.pem"
+    return key_pair(tmp_path_factory.mktemp("key"), ("www.example.org",), days=9)
 
 
 def nobody() -> Site:

@@ -13,22 +13,17 @@ from typing import Final, TypeAlias
 import pytest
 
 from server import disk
-from server.conftest import no_fatal
 from server.disk import BUNDLE, CARD, LOOKUP, SPARE, furnish, home, send
+from server.relay_files import opened
 from server.talk import NOW, Box, ask
 from troth_protocol import ownership
 from troth_server import commands
 from troth_server.commands import Deposited, Done, Outcome, Refused
-from troth_server.limits import Quotas
-from troth_server.storage import STORES, Store
+from troth_server.storage import Store
 from troth_server.storage.seals import Seals
 from troth_server.storage.writer import Writer
 
 Damage: TypeAlias = str
-
-
-def opened(folder: Path) -> Store:
-    return STORES["sqlite"](folder, Quotas(), no_fatal)
 
 
 def damaged(folder: Path, *statements: str) -> tuple[Store, Box, Box]:

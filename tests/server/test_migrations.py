@@ -10,17 +10,17 @@ from typing import Final
 import pytest
 
 from server import disk
-from server.conftest import no_fatal
 from server.disk import BATCH, BUNDLE, CARD, LOOKUP, SPARE
+from server.relay_files import opened
 from server.talk import NOW, Box, ask
 from troth_protocol import ownership
 from troth_protocol.encoding import sha256
 from troth_protocol.wire import Via
 from troth_server import commands
 from troth_server.commands import Deposited, Done
-from troth_server.limits import DAY, EPOCH_AHEAD, Quotas
+from troth_server.limits import DAY, EPOCH_AHEAD
 from troth_server.shred import Slots
-from troth_server.storage import STORES, Store, database, migrations
+from troth_server.storage import Store, database, migrations
 from troth_server.storage.schema import APPLICATION_ID, SCHEMA_VERSION
 from troth_server.storage.transaction import Transaction
 
@@ -95,10 +95,6 @@ def version_1(folder: Path, box: Box, other: Box) -> None:
     sql.close()
     for path in ("relay.db", "relay.db-wal"):
         os.replace(folder / f"{path}.kept", folder / path)
-
-
-def opened(folder: Path) -> Store:
-    return STORES["sqlite"](folder, Quotas(), no_fatal)
 
 
 def holds_what_version_1_held(store: Store, box: Box, other: Box) -> None:

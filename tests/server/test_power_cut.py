@@ -26,6 +26,7 @@ import pytest
 from server import crash
 from server.crash import BOX
 from server.disk import queued
+from server.relay_files import opened
 from server.talk import NOW, ask
 from troth_server import commands
 from troth_server.commands import Done
@@ -35,9 +36,10 @@ import os, sys
 from pathlib import Path
 from server import crash, disk
 from server.crash import BOX, GONE
+from server.relay_files import opened
 from troth_server import commands
 from troth_server.commands import Deposited, Done
-store = crash.opened(Path(sys.argv[1]))
+store = opened(Path(sys.argv[1]))
 def say(what, number):
     os.write(1, f"{what} {number}\\n".encode())
 for number in range(1, int(sys.argv[2])):
@@ -70,7 +72,7 @@ def living(*words: str) -> subprocess.Popen[bytes]:
 def is_whole(folder: Path, words: list[str]) -> None:
     """Everything acknowledged is there, in order, once; nothing that was forgotten came back; no page is bad."""
     sent, asked, done = (crash.numbers(words, what) for what in ("sent", "acknowledging", "acknowledged"))
-    store = crash.opened(folder)
+    store = opened(folder)
     here = [int.from_bytes(body[15:19], "big") for body in queued(store, BOX)] if sent else []
     assert here == sorted(set(here))
     assert set(here) >= set(sent) - set(asked), "an acknowledged envelope is lost"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from server import planted
+from server import planted, relay_files
 from server.relay_files import LATER, alive, bring_back, erase, lose, opened, save, snapshot
 from server.talk import NOW, ask, envelope
 from troth_protocol.errors import StorageError, UserError
@@ -21,17 +20,7 @@ from troth_server.limits import DAY
 from troth_server.shred import SlotFile
 from troth_server.storage import Store
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
+data, store = relay_files.data, relay_files.store
 
 
 def test_a_lost_database_comes_back_without_its_queue(store: Store, data: Path, tmp_path: Path) -> None:

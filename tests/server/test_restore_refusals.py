@@ -6,12 +6,11 @@ import os
 import random
 import sqlite3
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from server import planted
+from server import planted, relay_files
 from server.disk import files
 from server.relay_files import LATER, alive, bring_back, opened, save, snapshot
 from server.talk import ask
@@ -26,17 +25,7 @@ from troth_server.commands import Taken as TakenBundle
 from troth_server.shred import SlotFile
 from troth_server.storage import Store
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
+data, store = relay_files.data, relay_files.store
 
 
 def test_any_change_to_a_backup_is_seen_and_nothing_is_half_restored(store: Store, data: Path, tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from server import planted
-from server.relay_files import RELAY, erase, opened, save
-from server.talk import NOW, ask
-from troth_server import commands, operator, shred
+from server import planted, relay_files
+from server.relay_files import RELAY, erase, opened, save, sweep
+from troth_server import operator, shred
 from troth_server.backup import keys_copy
 from troth_server.cli import main
-from troth_server.commands import Done
 from troth_server.config import Config
 from troth_server.erasure import proof
 from troth_server.erasure.log import frames
@@ -25,21 +23,7 @@ from troth_server.erasure.proof import Finding, place, prove
 from troth_server.ledger_file import LedgerFile
 from troth_server.storage import Store
 
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def store(data: Path) -> Iterator[Store]:
-    store = opened(data)
-    yield store
-    store.close()
-
-
-def sweep(store: Store) -> None:
-    assert ask(store, commands.Expire(NOW)) == Done()
+data, store = relay_files.data, relay_files.store
 
 
 def found(

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from troth_protocol.errors import StorageError
+from troth_server.files import sync_folder
 from troth_server.storage import log
 from troth_server.storage.startup import Files
-
-from .take import sync_folder
 
 _CHUNK: Final = 1_048_576
 BUSY: Final = 2

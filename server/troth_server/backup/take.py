@@ -18,6 +18,7 @@ from typing import BinaryIO, Final
 from urllib.parse import quote
 
 from troth_protocol.errors import StorageError, UserError
+from troth_server.files import sync_folder
 from troth_server.shred import FILE, SlotFile
 from troth_server.storage.schema import APPLICATION_ID, SCHEMA_VERSION
 from troth_server.storage.seals import Seals
@@ -162,12 +163,3 @@ def _whole(target: Path, write: Callable[[BinaryIO], Taken], *, replace: bool) -
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
     return taken
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new name in a folder outlast a power cut; OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -20,7 +20,7 @@ from troth_protocol.primitives import Randomness
 from troth_protocol.route_link import Tunnel
 
 from .. import tls
-from ..ledger_file import write_file
+from ..files import read_secret, write_file
 from .decoy import PAGE
 from .front import Room, Site
 from .limits import MAX_CONNECTIONS, MAX_FROM_ADDRESS
@@ -229,16 +229,7 @@ def is_founded(data: Path) -> bool:
 def open_files(data: Path, settings: Settings) -> Files:
     """The folder of a forwarder that was founded; UserError, StorageError."""
     settings.check()
-    path = data / _SECRET
-    try:
-        heading, _, text = path.read_text("ascii").strip().partition("\n")
-        secret = bytes.fromhex(text)
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise UserError(f"{path} is no forwarder's secret") from None
-    if heading != _HEADING or len(secret) != 32:
-        raise UserError(f"{path} is no forwarder's secret")
+    secret = read_secret(data / _SECRET, _HEADING, 32, "forwarder's secret")
     context = server_context(data / _CERTIFICATE, data / _KEY, ssl.TLSVersion.TLSv1_3)
     return Files(data, settings, secret, context, tls.proxied(data / _CERTIFICATE).key_hash)
 

@@ -14,12 +14,14 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from troth_server.commands import Command, Outcome, QueuedView
+from troth_protocol.errors import StorageError
+from troth_server.commands import Command, Look, Outcome, QueuedView, Views
 from troth_server.limits import Quotas
 
 Done: TypeAlias = Callable[[Outcome], None]
@@ -38,6 +40,16 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Carry out what was submitted, then let go of the files."""
+
+
+def viewed(store: Store, limit: int) -> tuple[QueuedView, ...]:
+    """Ask a store to Look, and wait for the answer; StorageError."""
+    answer: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    store.submit(Look(limit), answer.put)
+    outcome = answer.get()
+    if not isinstance(outcome, Views):
+        raise StorageError("the store cannot be read")
+    return outcome.mailboxes
 
 
 class OpenStore(Protocol):

@@ -11,6 +11,7 @@ import logging
 import os
 import sqlite3
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,8 @@ _MOST_PAGES: Final = 2**24 - 1
 _PAGE: Final = 4_096
 _BUSY_SECONDS: Final = 1
 """For a backup that reads to get out of the way; it takes a lock for moments only."""
+_LOCK_SECONDS: Final = 2
+"""For the store of a relay that was killed, which finishes in a process of its own (``apart``)."""
 _FRAMES_AT: Final = 16
 """Where the log's index says how many frames the log has. https://www.sqlite.org/walformat.html#the_wal_index_header"""
 _ZEROS: Final = bytes(1_048_576)
@@ -211,10 +214,14 @@ def _handle(path: Path, flags: int, opened: ExitStack) -> int:
 
 
 def _lock(files: Files, opened: ExitStack) -> None:
-    """Lock the file beside the database; StorageError if somebody has it."""
+    """Lock the file beside the database; StorageError if somebody keeps it."""
     files.database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = _handle(files.lock, os.O_RDWR | os.O_CREAT, opened)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StorageError("another relay has this database open") from None
+    late = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > late:
+                raise StorageError("another relay has this database open") from None
+        time.sleep(_LOCK_SECONDS / 100)

@@ -7,6 +7,7 @@ in order, is as if each had come alone.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeVar
 
@@ -23,6 +24,8 @@ from .transaction import Transaction
 
 _AT_ONCE: Final = 64
 """Values in one question: a statement of fixed length is prepared once."""
+_PIECES: Final = (64, 16, 4, 1)
+"""Rows in one statement, the same way."""
 _BOXES: Final = (
     "SELECT m.hash, m.number, m.queued, m.queued_bytes, m.last, e.number, e.key, e.expires, e.spent, e.seal"  # noqa: S608
     f" FROM mailboxes m JOIN epochs e ON e.mailbox = m.number WHERE m.hash IN ({', '.join('?' * _AT_ONCE)})"
@@ -129,16 +132,15 @@ class _Batch:
         if not self.new_rows:
             return
         sql = self.t.sql
-        sql.executemany("INSERT INTO spent VALUES (?, ?, ?)", self.new_nonces)
-        sql.executemany(
-            "INSERT INTO envelopes (mailbox, number, expires, via, mark, seal, envelope) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            self.new_rows,
-        )
-        spent = {epoch for epoch, _, _ in self.new_nonces}
-        sql.executemany("UPDATE epochs SET spent = ? WHERE number = ?", [(self.spent[epoch], epoch) for epoch in spent])
-        sql.executemany(
-            "UPDATE mailboxes SET queued = ?, queued_bytes = ?, last = ? WHERE number = ?",
-            [(box.queued, box.queued_bytes, box.last, box.number) for box in self.boxes.values() if box.touched],
+        _insert(sql, "spent", self.new_nonces)
+        _insert(sql, "envelopes (mailbox, number, expires, via, mark, seal, envelope)", self.new_rows)
+        spent = sorted({epoch for epoch, _, _ in self.new_nonces})
+        _update(sql, "epochs", ("spent",), [(epoch, self.spent[epoch]) for epoch in spent])
+        _update(
+            sql,
+            "mailboxes",
+            ("queued", "queued_bytes", "last"),
+            [(box.number, box.queued, box.queued_bytes, box.last) for box in self.boxes.values() if box.touched],
         )
 
 
@@ -152,6 +154,32 @@ def deposit_tokens(t: Transaction, asked: Sequence[commands.Deposit]) -> list[Ou
     outcomes = [batch.judge(mailbox, command) for mailbox, command in named]
     batch.write()
     return outcomes
+
+
+def _pieces(rows: Sequence[Sequence[object]]) -> Iterator[tuple[str, list[object]]]:
+    """Rows in pieces of lengths that are prepared once: their placeholders, their values."""
+    at = 0
+    for size in _PIECES:
+        while len(rows) - at >= size:
+            one = f"({', '.join('?' * len(rows[0]))})"
+            yield ", ".join([one] * size), [value for row in rows[at : at + size] for value in row]
+            at += size
+
+
+def _insert(sql: sqlite3.Connection, into: str, rows: Sequence[Sequence[object]]) -> None:
+    for places, values in _pieces(rows):
+        sql.execute(f"INSERT INTO {into} VALUES {places}", values)  # noqa: S608
+
+
+def _update(sql: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
+    """Set the columns of the rows whose number stands first in each."""
+    names = ", ".join(f"new_{column}" for column in columns)
+    setting = ", ".join(f"{column} = new_{column}" for column in columns)
+    for places, values in _pieces(rows):
+        sql.execute(
+            f"WITH new (at, {names}) AS (VALUES {places}) UPDATE {table} SET {setting} FROM new WHERE number = at",  # noqa: S608
+            values,
+        )
 
 
 def _parts(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:

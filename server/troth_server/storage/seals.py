@@ -23,18 +23,16 @@ _TABLES: Final = (
 class Seals:
     """Makes and checks seals under one key."""
 
-    __slots__ = ("_keyed",)
+    __slots__ = ("_heads", "_key")
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = {
-            table: hmac.new(key, labels.ROW_SEAL + b"\0" + table.encode() + b"\0", "sha256") for table in _TABLES
-        }
+        self._key = key
+        self._heads = {table: labels.ROW_SEAL + b"\0" + table.encode() + b"\0" for table in _TABLES}
 
     def make(self, table: str, numbers: tuple[int, ...], *fields: bytes) -> bytes:
         """The seal of a row; a table always gives as many integers and fields, in the same order."""
-        mac = self._keyed[table].copy()
-        mac.update(struct.pack(f">{len(numbers)}q{len(fields)}I", *numbers, *map(len, fields)) + b"".join(fields))
-        return mac.digest()[:SEAL_SIZE]
+        sizes = struct.pack(f">{len(numbers)}q{len(fields)}I", *numbers, *map(len, fields))
+        return hmac.digest(self._key, b"".join((self._heads[table], sizes, *fields)), "sha256")[:SEAL_SIZE]
 
     def fits(self, seal: bytes, table: str, numbers: tuple[int, ...], *fields: bytes) -> bool:
         """Whether a row is as it was written; damage may have left values of any type."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from troth_protocol.errors import StorageError
 from troth_server import blob_commands, commands
 from troth_server.limits import Quotas, hour
 
-from . import Done, Fatal, Uptime, blob_rows, cards, deposits, envelopes, expiry, mailboxes, startup
+from . import Done, Fatal, Uptime, blob_rows, cards, deposits, envelopes, expiry, mailboxes, startup, viewed
 from .blob_files import FOLDER, BlobFiles
 from .blobs import Blobs
 from .clock import UNKNOWN, Reckoning
@@ -64,12 +63,7 @@ class SqliteStore:
 
     def view(self, limit: int) -> tuple[commands.QueuedView, ...]:
         """What lies in the queues; waits for the answer."""
-        answer: queue.SimpleQueue[commands.Outcome] = queue.SimpleQueue()
-        self.submit(commands.Look(limit), answer.put)
-        outcome = answer.get()
-        if not isinstance(outcome, commands.Views):
-            raise StorageError("the store cannot be read")
-        return outcome.mailboxes
+        return viewed(self, limit)
 
     def close(self) -> None:
         """Finish what was submitted and close the file."""

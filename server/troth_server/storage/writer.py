@@ -165,7 +165,7 @@ class Writer:
         except Exception as error:  # whatever it was, the store goes on with the next command
             self._undo(error)
             kind = f"{type(error).__name__} {_primary(error)}"
-            if kind not in self._said and not _is_full(error):
+            if kind not in self._said and not _is_full(error) and not self._dead:
                 self._said.add(kind)
                 logging.getLogger("troth.relay").error("the store failed, said once: %s", kind)  # noqa: TRY400
             return Failed(Code.STORAGE_FULL if _is_full(error) and not self._dead else Code.UNAVAILABLE)

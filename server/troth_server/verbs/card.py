@@ -13,7 +13,8 @@ from troth_protocol.errors import StorageError, UserError
 from .. import config as configuration
 from ..admission import KEY_SIZE, MOST_DAYS, MOST_USES, NONCE_SIZE, Mode, invitation
 from ..config import Config
-from ..ledger_file import LedgerFile, write_file
+from ..files import write_file
+from ..ledger_file import LedgerFile
 from . import EXIT_DONE
 
 DAY: Final = 86_400

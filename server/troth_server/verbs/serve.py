@@ -37,11 +37,9 @@ def run(options: argparse.Namespace) -> int:
 
         loop_factory = uvloop.new_event_loop
 
-    async def serve() -> None:
-        await Service(options.data, options.port, _die, accept_loss=options.accept_loss).run()
-
+    service = Service(options.data, options.port, _die, accept_loss=options.accept_loss)
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(serve())
+        runner.run(service.run())
     return EXIT_DONE
 
 
