@@ -94,7 +94,7 @@ class Peer(ServerConnection):
         """Called when a reader that was slow has caught up, or is gone."""
         self._behind = behind
         self._heard = self._moved = self.opened
-        self._unsent = 0
+        self._unsent, self._unread = 0, UNREAD_BYTES
         self._ahead = b""
         """Read, and not yet parsed."""
         self._messages = Messages()
@@ -103,9 +103,7 @@ class Peer(ServerConnection):
         self.trouble: Exception | None = None
         """What hearing a message ended with, if nobody expected it."""
         self._ended = False
-        self._unread = UNREAD_BYTES
-        self._held = 0
-        self._due = False
+        self._held, self._due = 0, False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done. From here on, what was read ahead is ours to hold back, and TLS holds little more."""
@@ -120,6 +118,8 @@ class Peer(ServerConnection):
         if unsent < self._unsent or not self.paused:
             self._moved = now
         self._unsent = unsent
+        if self._waiting:  # nothing is read from it: whether it takes what waits for it is what counts
+            self._heard = max(self._heard, self._moved)
         if now - self._heard > SILENCE_SECONDS:
             self.cut_off(Count.SILENT)
         elif now - self._moved > SEND_SECONDS:
@@ -157,6 +157,13 @@ class Peer(ServerConnection):
         elif not self._due:
             self._due = True
             self.loop.call_soon(self._flush)
+
+    def send_data(self) -> None:
+        """All that was written since, at once."""
+        if self.protocol.state is not OPEN:
+            super().send_data()
+        elif data := b"".join(self.protocol.data_to_send()):
+            self.transport.write(data)
 
     def fail(self, code: CloseCode, reason: str) -> None:
         """Close without waiting for the other side."""
@@ -275,7 +282,8 @@ class Peer(ServerConnection):
     def _linger(self) -> None:
         """After a flood: read no more, and let what was said last go out."""
         self._behind.metrics.add(Count.FLOODED)
-        self.transport.pause_reading()
+        with contextlib.suppress(RuntimeError):
+            self.transport.pause_reading()
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _room(self) -> None:
@@ -285,10 +293,7 @@ class Peer(ServerConnection):
     def _flush(self) -> None:
         self._held, self._due = 0, False
         try:
-            if self.protocol.state is OPEN:
-                self.transport.write(b"".join(self.protocol.data_to_send()))
-            else:
-                self.send_data()
+            self.send_data()
         except (OSError, RuntimeError):  # uvloop raises RuntimeError on a transport that is closing
             self.transport.abort()
         if self.transport.get_write_buffer_size() > WRITE_CAP:

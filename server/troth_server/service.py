@@ -62,13 +62,17 @@ class Service:
         self._started = int(time.time())
         self._listener: Listener
         config = self._configuration()
-        self._standing = standing.read(config, int(time.time()))
         engine = STORES.get(config.store)
         if engine is None:
             raise UserError(f"there is no store {config.store!r}; there is {', '.join(sorted(STORES))}")
         gc.freeze()
         gc.set_threshold(GARBAGE, 20, 20)
         self._store = Apart(lambda fatal: engine(config.data, config.quotas, fatal, accept_loss=accept_loss), die)
+        try:  # after the fork: the store's process has no TLS key
+            self._standing = standing.read(config, int(time.time()))
+        except BaseException:
+            self._store.close()
+            raise
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; NetworkError at the start."""

@@ -121,10 +121,10 @@ class Session:
             self._carry_out([Close(CloseCode.POLICY, "HELLO_TIMEOUT")])
 
     def _caught_up(self) -> None:
-        self.peer.go_on()
         deferred, self._deferred = self._deferred, None
         if deferred is not None and not self._closed:
             self._ask(deferred)
+        self.peer.go_on()
 
     def _ask(self, ask: Ask) -> None:
         self._outstanding += _weight(ask)

@@ -161,6 +161,27 @@ def test_if_it_is_killed_nothing_more_is_promised(tmp_path: Path) -> None:
     assert said == ["the store's process ended"]
 
 
+def test_what_cannot_be_said_ends_it_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    store = apart(tmp_path, said.append)
+
+    def no_memory(_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("troth_server.storage.apart.encode", no_memory)
+    assert ask(store, commands.CountHeld(bytes(32))) == Failed(Code.UNAVAILABLE)
+    store.close()
+    assert said == ["the store's process ended"]
+
+
+def test_it_closes_where_children_are_forgotten(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        apart(tmp_path).close()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_a_disk_that_cannot_be_trusted_is_told_here_once(tmp_path: Path) -> None:
     class Broken:
         def __init__(self, fatal: Fatal) -> None:

@@ -6,8 +6,9 @@
     loop <---done--- reader==========/                \\=sender <-- [out] <---done---'
 
 Two threads of one interpreter would hold each other up at every call that lets go of it: TLS, SQL, HMAC. And neither
-process has what is the other's: the one has no file of the store open, the other no connection. What passes between
-them is pickled, and nothing but the classes of ``commands`` and ``blob_commands`` is ever unpickled.
+process has what is the other's: the one has no file of the store open, the other no connection and no TLS key, which is
+read after the fork. What passes between them is pickled, and nothing but the classes of ``commands`` and
+``blob_commands`` is ever unpickled: that is hygiene, no boundary, since both run as one user.
 
 If the other process ends, nothing can be promised any more: ``on_fatal``. If this one ends, however it does, the other
 finds the socket closed, finishes what it was given, closes the files and ends. [R-11.4-1]
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import io
 import itertools
 import logging
@@ -138,7 +140,7 @@ class Apart:
         if refused:
             stream.close()
             self._socket.close()
-            os.waitpid(self.pid, 0)
+            self._reap()
             (_, kind), (_, text) = refused
             raise _STARTS_WITH[str(kind)](text)
         self._on_fatal = on_fatal
@@ -172,7 +174,13 @@ class Apart:
             self._socket.shutdown(socket.SHUT_WR)
         self._receiver.join()
         self._socket.close()
-        os.waitpid(self.pid, 0)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Wait for the other process; not if the kernel was told to forget children."""
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(self.pid, 0)[1]:
+                logging.getLogger("troth.relay").error("the store's process did not end well")
 
     def _receive(self, stream: BinaryIO) -> None:
         try:
@@ -210,25 +218,31 @@ def _send(out: _Queue, sock: socket.socket) -> None:
         batch = [item]
         while len(batch) < GROUP and not out.empty() and (item := out.get_nowait()) is not None:
             batch.append(item)
-        with contextlib.suppress(OSError):
+        try:
             sock.sendall(encode(batch))
+        except Exception:  # gone, or it cannot be said for want of memory: both sides find the end
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         if item is not None:
             item = out.get()
 
 
 def _be_the_other(open_: Open, sock: socket.socket) -> NoReturn:
     """The child: keep nothing of the parent's but this socket and the places for messages, and serve."""
+    code = 1
     try:
+        gc.freeze()  # what is collected would close descriptors whose numbers are others' by then
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the parent's; this process ends when it does
             signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         os.closerange(3, sock.fileno())
         os.closerange(sock.fileno() + 1, _DESCRIPTORS)
         _serve(open_, sock)
+        code = 0
     except BaseException as error:  # nothing of the parent's may run here: it would clean up what is not this one's
         logging.getLogger("troth.relay").error("the store's process failed: %s", type(error).__name__)  # noqa: TRY400
     finally:
-        os._exit(0)
+        os._exit(code)
 
 
 def _serve(open_: Open, sock: socket.socket) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from troth_protocol.errors import StorageError
-from troth_server.limits import Quotas
+from troth_server.limits import BLOBS_CLOSE_SECONDS, Quotas
 from troth_server.shred import Slots
 
 from . import log, startup
@@ -36,7 +36,7 @@ _MOST_PAGES: Final = 2**24 - 1
 _PAGE: Final = 4_096
 _BUSY_SECONDS: Final = 1
 """For a backup that reads to get out of the way; it takes a lock for moments only."""
-_LOCK_SECONDS: Final = 2
+_LOCK_SECONDS: Final = 1 + BLOBS_CLOSE_SECONDS
 """For the store of a relay that was killed, which finishes in a process of its own (``apart``)."""
 _FRAMES_AT: Final = 16
 """Where the log's index says how many frames the log has. https://www.sqlite.org/walformat.html#the_wal_index_header"""
