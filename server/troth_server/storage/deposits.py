@@ -15,9 +15,10 @@ from troth_protocol.encoding import sha256
 from troth_protocol.token import NONCE_SIZE, mailbox_hash
 from troth_protocol.wire import Via
 from troth_server import commands, deposit
-from troth_server.commands import Deposited, Full, Outcome, Queued, Refused
+from troth_server.commands import Deposited, Outcome, Queued
 from troth_server.deposit import Epoch, Verdict
 
+from .envelopes import unstored
 from .mailboxes import NO_BOX
 from .seals import SEAL_SIZE
 from .transaction import Transaction
@@ -102,15 +103,9 @@ class _Batch:
         if not fits and verdict is not Verdict.REFUSE:
             t.damaged += 1
             verdict = Verdict.REFUSE
-        match verdict:
-            case Verdict.STORE:
-                return Deposited(mailbox, self._store(box, epoch.number, mailbox, nonce, command))
-            case Verdict.REPEAT:
-                return Deposited(mailbox, None)
-            case Verdict.FULL:
-                return Full()
-            case _:
-                return Refused()
+        if verdict is Verdict.STORE:
+            return Deposited(mailbox, self._store(box, epoch.number, mailbox, nonce, command))
+        return unstored(verdict, mailbox)
 
     def _store(self, box: _Box, epoch: int, mailbox: bytes, nonce: bytes, command: commands.Deposit) -> Queued:
         box.touched = True

@@ -54,7 +54,7 @@ def deposit_spare(t: Transaction, command: commands.DepositSpare) -> Outcome:
         used = spare._replace(used=hour(now), nonce=command.nonce, envelope=sha256(command.envelope))
         use_spare(t, box.number, command.mailbox, command.spare, used)
         return _enqueue(t, box, command.mailbox, Via.SPARE, command.spare, command)
-    return _outcome(verdict, command.mailbox)
+    return unstored(verdict, command.mailbox)
 
 
 def deposit_first(t: Transaction, command: commands.DepositFirst) -> Outcome:
@@ -72,7 +72,7 @@ def deposit_first(t: Transaction, command: commands.DepositFirst) -> Outcome:
         t.sql.execute("INSERT INTO firsts VALUES (?, ?, ?)", (card.number, command.nonce, sha256(command.envelope)))
         use_card(t, mailbox, command.lookup, card._replace(envelopes_left=card.envelopes_left - 1))
         return _enqueue(t, box, mailbox, Via.INTRO, command.lookup, command)
-    return _outcome(verdict, mailbox)
+    return unstored(verdict, mailbox)
 
 
 def _enqueue(
@@ -96,7 +96,7 @@ def _enqueue(
     return Deposited(mailbox, row)
 
 
-def _outcome(verdict: Verdict, mailbox: bytes) -> Outcome:
+def unstored(verdict: Verdict, mailbox: bytes) -> Outcome:
     """The outcome of a delivery that stores nothing."""
     match verdict:
         case Verdict.REPEAT:
